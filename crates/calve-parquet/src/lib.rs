@@ -1,0 +1,22 @@
+//! Parquet files as Iceberg sees them: schemas, types that can and cannot be read in place, columns
+//! resolved by field id or name mapping, footers turned into metrics.
+//!
+//! Pure functions over bytes and footers. This crate opens nothing and knows no catalog.
+
+mod error;
+mod metrics;
+mod metrics_config;
+mod name_mapping;
+mod policy;
+mod resolve;
+mod schema;
+mod union;
+
+pub use error::{Error, Result};
+pub use metrics::{FileMetrics, file_metrics};
+pub use metrics_config::{MetricsConfig, MetricsMode};
+pub use name_mapping::NameMapping;
+pub use policy::{Finding, FindingCode, Severity, TypePolicy};
+pub use resolve::{ColumnMapping, LeafMapping, resolve};
+pub use schema::{FileField, FileSchema, FileType, Physical};
+pub use union::{Drift, SchemaUnion};
