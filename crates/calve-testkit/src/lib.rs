@@ -1,7 +1,8 @@
-//! What the tests share: places, the Python environment with the foreign readers, and servers that
+//! What the tests share: places, lakes made on the spot, the Python environment with the foreign readers, and servers that
 //! tests start for themselves on loopback.
 #![allow(clippy::unwrap_used, reason = "a test kit fails by panicking")]
 
+pub mod lakes;
 pub mod python;
 
 use std::path::{Path, PathBuf};
