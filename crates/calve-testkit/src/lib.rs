@@ -4,6 +4,7 @@
 
 pub mod lakes;
 pub mod python;
+pub mod s3;
 
 use std::path::{Path, PathBuf};
 
