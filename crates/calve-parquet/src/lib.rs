@@ -15,7 +15,7 @@ mod union;
 pub use error::{Error, Result};
 pub use metrics::{FileMetrics, file_metrics};
 pub use metrics_config::{MetricsConfig, MetricsMode};
-pub use name_mapping::NameMapping;
+pub use name_mapping::{MappedField, NameMapping};
 pub use policy::{Finding, FindingCode, Severity, TypePolicy};
 pub use resolve::{ColumnMapping, LeafMapping, resolve};
 pub use schema::{FileField, FileSchema, FileType, Physical};
