@@ -1,1 +1,19 @@
-//! Placeholder.
+//! What already lies in the lake: Hive-partitioned Parquet sets, from a path or from a metastore.
+//!
+//! A lake may hold millions of files, so [`Lake`] never holds a list of them. [`Lake::open`] lists
+//! once, to check the partition folders, to learn their keys and types and to count;
+//! [`Lake::files`] lists again and streams the files, in the same order each time, each with its
+//! partition values as Iceberg literals. What is no data (hidden files, markers, files of no bytes) is
+//! part of the stream too, with the reason why it was left out.
+//!
+//! This crate writes nothing.
+
+mod entry;
+mod error;
+mod lake;
+mod options;
+
+pub use entry::{LakeEntry, LakeFile, PartitionKey, SkipReason, Skipped, Totals, Warning};
+pub use error::{Error, Result};
+pub use lake::Lake;
+pub use options::{DEFAULT_CONCURRENCY, LakeOptions, Recursive, Source};

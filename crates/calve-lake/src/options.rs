@@ -1,0 +1,82 @@
+use std::fmt;
+use std::sync::Arc;
+
+use calve_base::{Clock, Location, SystemClock, TableIdent};
+use calve_catalog::Catalog;
+use iceberg::spec::PrimitiveType;
+
+/// How many listing requests are under way at once unless told otherwise.
+pub const DEFAULT_CONCURRENCY: usize = 32;
+
+/// Where a lake is described.
+#[derive(Clone)]
+pub enum Source {
+    /// By its folders: a folder, or one file.
+    Location(Location),
+    /// By an entry of a metastore: its partitions and their locations.
+    HiveTable {
+        /// A catalog with a metastore.
+        metastore: Arc<dyn Catalog>,
+        /// The entry's name.
+        ident: TableIdent,
+    },
+}
+
+/// What happens with folders that are not partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Recursive {
+    /// The first one is an error.
+    #[default]
+    Fail,
+    /// Their files belong to the partition they lie in.
+    True,
+    /// Their files are skipped, and reported.
+    False,
+}
+
+/// How a lake is read.
+#[derive(Debug, Clone)]
+pub struct LakeOptions {
+    /// Types of partition keys, by name in any case: instead of the metastore's or inferred ones.
+    /// Names that the lake does not have are no error.
+    pub partition_types: Vec<(String, PrimitiveType)>,
+    /// Keys, in any case, and the values that partitions must have. `__HIVE_DEFAULT_PARTITION__`
+    /// stands for null, and so does `null` unless the key is text.
+    pub partition_filter: Vec<(String, String)>,
+    /// What happens with folders that are not partitions.
+    pub recursive: Recursive,
+    /// Whether the files of a Delta, Hudi or Iceberg table are read as if they were a plain lake.
+    pub allow_table_formats: bool,
+    /// How many listing requests are under way at once.
+    pub concurrency: usize,
+    /// Tells what `NOW` means in partition projections.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for LakeOptions {
+    fn default() -> Self {
+        Self {
+            partition_types: Vec::new(),
+            partition_filter: Vec::new(),
+            recursive: Recursive::default(),
+            allow_table_formats: false,
+            concurrency: DEFAULT_CONCURRENCY,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({self})")
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Location(location) => write!(f, "{location}"),
+            Self::HiveTable { metastore, ident } => write!(f, "{}:{ident}", metastore.name()),
+        }
+    }
+}
