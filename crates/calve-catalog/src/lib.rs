@@ -1,7 +1,11 @@
 //! Catalogs: they know where each table's metadata lies and move that pointer atomically.
 
+mod backend;
 mod error;
 mod hive;
+mod memory;
+mod metadata_file;
+mod sql;
 mod table;
 
 use std::fmt::Debug;
@@ -12,7 +16,8 @@ use calve_base::{Location, Properties, TableIdent};
 use calve_storage::Storage;
 use iceberg::spec::TableMetadataBuildResult;
 
-pub use error::{Error, Result};
+use backend::BackendCatalog;
+pub use error::{Cause, Error, Result};
 pub use hive::{HiveColumn, HivePartition, HiveTable, Metastore};
 pub use table::Table;
 
@@ -74,10 +79,118 @@ pub trait Catalog: Debug + Send + Sync {
 /// Opens the catalog that the properties describe.
 ///
 /// `type` is `sql` (also chosen by a `uri` that begins with `sqlite:` or `postgresql:`), `glue` or
-/// `memory`; `warehouse` is where new tables go.
+/// `memory`; `warehouse` is where new tables go. The storage is made from the same properties.
 ///
 /// # Errors
 /// When the properties are wrong or the catalog cannot be reached.
-pub async fn open(_name: &str, _properties: Properties) -> Result<Arc<dyn Catalog>> {
-    unimplemented!()
+pub async fn open(name: &str, properties: Properties) -> Result<Arc<dyn Catalog>> {
+    let kind = kind(name, &properties)?;
+    let warehouse = warehouse(name, &properties)?;
+    let name = name.to_owned();
+    Ok(match kind {
+        Kind::Sql => {
+            let backend = sql::Sql::open(&name, &properties).await?;
+            Arc::new(BackendCatalog {
+                name,
+                storage: Storage::new(properties),
+                warehouse,
+                backend,
+            })
+        }
+        Kind::Memory => {
+            let backend = memory::Memory::new(&name);
+            Arc::new(BackendCatalog {
+                name,
+                storage: Storage::new(properties),
+                warehouse,
+                backend,
+            })
+        }
+    })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Sql,
+    Memory,
+}
+
+fn kind(catalog: &str, properties: &Properties) -> Result<Kind> {
+    let wrong = |property: &str, problem: String| Error::Property {
+        catalog: catalog.to_owned(),
+        property: property.to_owned(),
+        problem,
+    };
+    if let Some(kind) = properties.get("type") {
+        return match kind.as_str() {
+            "sql" | "jdbc" => Ok(Kind::Sql),
+            "memory" | "in-memory" => Ok(Kind::Memory),
+            other => Err(wrong(
+                "type",
+                format!("`{other}` is unknown: expected sql, glue or memory"),
+            )),
+        };
+    }
+    let Some(uri) = properties.get("uri") else {
+        return Err(wrong(
+            "type",
+            "missing: expected sql, glue or memory".to_owned(),
+        ));
+    };
+    let uri = uri.strip_prefix("jdbc:").unwrap_or(uri);
+    let scheme = uri.split(':').next().unwrap_or_default();
+    match scheme.split('+').next().unwrap_or_default() {
+        "sqlite" | "postgresql" | "postgres" => Ok(Kind::Sql),
+        other => Err(wrong(
+            "uri",
+            format!("`{other}:` tells no kind of catalog: set `type` to sql, glue or memory"),
+        )),
+    }
+}
+
+/// The warehouse; a relative path is taken from the working directory.
+fn warehouse(catalog: &str, properties: &Properties) -> Result<Option<Location>> {
+    let Some(text) = properties.get("warehouse").filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let wrong = |problem: String| Error::Property {
+        catalog: catalog.to_owned(),
+        property: "warehouse".to_owned(),
+        problem,
+    };
+    let here = std::env::current_dir().map_err(|error| wrong(error.to_string()))?;
+    let location = Location::from_user(text.trim_end_matches('/'), &here.to_string_lossy());
+    location.map(Some).map_err(|error| wrong(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds() {
+        #[track_caller]
+        fn check(properties: &[(&str, &str)], expected: Result<Kind, &str>) {
+            let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+            let properties = properties.iter().map(owned).collect();
+            let found = kind("c", &properties).map_err(|error| error.to_string());
+            assert_eq!(
+                found,
+                expected.map_err(|problem| format!("catalog c: property {problem}"))
+            );
+        }
+        check(&[("type", "sql")], Ok(Kind::Sql));
+        check(&[("type", "memory")], Ok(Kind::Memory));
+        check(&[("uri", "sqlite:///x.db")], Ok(Kind::Sql));
+        check(&[("uri", "postgresql+psycopg2://h/d")], Ok(Kind::Sql));
+        check(
+            &[("type", "hive")],
+            Err("`type`: `hive` is unknown: expected sql, glue or memory"),
+        );
+        check(&[], Err("`type`: missing: expected sql, glue or memory"));
+        check(
+            &[("uri", "thrift://h")],
+            Err("`uri`: `thrift:` tells no kind of catalog: set `type` to sql, glue or memory"),
+        );
+    }
 }
