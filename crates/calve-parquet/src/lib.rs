@@ -13,8 +13,13 @@ mod schema;
 mod union;
 
 pub use error::{Error, Result};
-pub use metrics::{FileMetrics, file_metrics};
-pub use metrics_config::{MetricsConfig, MetricsMode};
+pub use metrics::{
+    FileMetrics, PartitionUnknown, PartitionValue, constant_value, file_metrics, partition_value,
+};
+pub use metrics_config::{
+    DEFAULT_METRICS_MAX_COLUMNS, DEFAULT_METRICS_MODE, METRICS_COLUMN_PREFIX,
+    METRICS_DEFAULT_PROPERTY, METRICS_MAX_COLUMNS_PROPERTY, MetricsConfig, MetricsMode,
+};
 pub use name_mapping::{MappedField, NameMapping};
 pub use policy::{Finding, FindingCode, Severity, TypePolicy};
 pub use resolve::{ColumnMapping, LeafMapping, resolve};
