@@ -4,15 +4,18 @@
 //! Pure functions over bytes and footers. This crate opens nothing and knows no catalog.
 
 mod error;
+mod hive_type;
 mod metrics;
 mod metrics_config;
 mod name_mapping;
 mod policy;
 mod resolve;
 mod schema;
+mod types;
 mod union;
 
 pub use error::{Error, Result};
+pub use hive_type::{HiveColumn, HiveField, HiveType};
 pub use metrics::{
     FileMetrics, PartitionUnknown, PartitionValue, constant_value, file_metrics, partition_value,
 };
@@ -20,8 +23,10 @@ pub use metrics_config::{
     DEFAULT_METRICS_MAX_COLUMNS, DEFAULT_METRICS_MODE, METRICS_COLUMN_PREFIX,
     METRICS_DEFAULT_PROPERTY, METRICS_MAX_COLUMNS_PROPERTY, MetricsConfig, MetricsMode,
 };
-pub use name_mapping::{MappedField, NameMapping};
+pub use name_mapping::{MappedField, NAME_MAPPING_PROPERTY, NameMapping};
 pub use policy::{Finding, FindingCode, Severity, TypePolicy};
-pub use resolve::{ColumnMapping, LeafMapping, resolve};
-pub use schema::{FileField, FileSchema, FileType, Physical};
+pub use resolve::{ColumnMapping, FieldMapping, LeafMapping, UnprovenField, resolve, resolve_with};
+pub use schema::{
+    FileField, FileSchema, FileType, IdCoverage, Physical, SchemaCache, file_findings,
+};
 pub use union::{Drift, SchemaUnion};

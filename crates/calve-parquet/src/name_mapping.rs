@@ -1,6 +1,10 @@
 //! `schema.name-mapping.default`: which names stand for which field id (spec, "Column Projection").
 
-use iceberg::spec::Schema;
+use std::collections::HashSet;
+
+use iceberg::spec::{NestedFieldRef, Schema, Type};
+
+use crate::error::{Error, Result};
 
 /// The table property that holds the mapping.
 pub const NAME_MAPPING_PROPERTY: &str = "schema.name-mapping.default";
@@ -17,38 +21,162 @@ pub struct NameMapping {
 #[serde(rename_all = "kebab-case")]
 pub struct MappedField {
     /// The field's id; `None` maps names to nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field_id: Option<i32>,
     /// Every name it goes by in files.
     pub names: Vec<String>,
     /// The fields inside it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_is_empty"
+    )]
     pub fields: Vec<Self>,
 }
 
 impl NameMapping {
     /// The mapping of a schema by its own names, as Java's `MappingUtil.create`.
-    pub fn of_schema(_schema: &Schema) -> Self {
-        unimplemented!()
+    pub fn of_schema(schema: &Schema) -> Self {
+        Self {
+            fields: mapped_fields(schema.as_struct().fields()),
+        }
     }
 
     /// Reads the property's JSON.
-    pub fn parse(_json: &str) -> crate::Result<Self> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// When it is no name mapping, or when one name stands for two fields beside each other.
+    pub fn parse(json: &str) -> Result<Self> {
+        let fields: Vec<MappedField> =
+            serde_json::from_str(json).map_err(|error| Error::NameMapping {
+                problem: error.to_string(),
+            })?;
+        check_unique(&fields, "")?;
+        Ok(Self { fields })
     }
 
     /// Writes the property's JSON.
     pub fn to_json(&self) -> String {
-        unimplemented!()
+        serde_json::to_string(&self.fields).expect("strings and numbers always make JSON")
     }
 
     /// Adds a spelling of a field. Returns whether it was new.
-    pub fn add_name(&mut self, _field_id: i32, _name: &str) -> bool {
-        unimplemented!()
+    pub fn add_name(&mut self, field_id: i32, name: &str) -> bool {
+        add_name(&mut self.fields, field_id, name) == Some(true)
     }
 
     /// Adds what the schema has and this mapping lacks, and keeps all the rest. Returns whether anything was new.
-    pub fn merge_schema(&mut self, _schema: &Schema) -> bool {
-        unimplemented!()
+    ///
+    /// A name that the mapping gives to a field which the schema no longer has goes to the schema's
+    /// field of that name, as it does in Java; a name of a living field stays with it, and so does one that is mapped to nothing.
+    pub fn merge_schema(&mut self, schema: &Schema) -> bool {
+        let alive: HashSet<i32> = schema.field_id_to_name_map().keys().copied().collect();
+        merge(&mut self.fields, schema.as_struct().fields(), &alive)
+    }
+
+    /// The mapped field with an id, wherever it is.
+    pub fn find(&self, field_id: i32) -> Option<&MappedField> {
+        fn search(fields: &[MappedField], field_id: i32) -> Option<&MappedField> {
+            fields.iter().find_map(|field| {
+                if field.field_id == Some(field_id) {
+                    Some(field)
+                } else {
+                    search(&field.fields, field_id)
+                }
+            })
+        }
+        search(&self.fields, field_id)
+    }
+}
+
+fn null_is_empty<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<MappedField>, D::Error> {
+    let fields: Option<Vec<MappedField>> = serde::Deserialize::deserialize(deserializer)?;
+    Ok(fields.unwrap_or_default())
+}
+
+fn check_unique(fields: &[MappedField], parent: &str) -> Result<()> {
+    let mut seen = HashSet::new();
+    for field in fields {
+        for name in field.names.iter().collect::<HashSet<_>>() {
+            if !seen.insert(name) {
+                return Err(Error::NameMapping {
+                    problem: format!("`{parent}{name}` stands for two fields"),
+                });
+            }
+        }
+        let first = field.names.first().map_or("", String::as_str);
+        check_unique(&field.fields, &format!("{parent}{first}."))?;
+    }
+    Ok(())
+}
+
+fn add_name(fields: &mut [MappedField], field_id: i32, name: &str) -> Option<bool> {
+    for field in fields {
+        if field.field_id == Some(field_id) {
+            let new = !field.names.iter().any(|known| known == name);
+            if new {
+                field.names.push(name.to_owned());
+            }
+            return Some(new);
+        }
+        if let Some(new) = add_name(&mut field.fields, field_id, name) {
+            return Some(new);
+        }
+    }
+    None
+}
+
+fn mapped_fields(fields: &[NestedFieldRef]) -> Vec<MappedField> {
+    fields
+        .iter()
+        .map(|field| MappedField {
+            field_id: Some(field.id),
+            names: vec![field.name.clone()],
+            fields: mapped_fields(&children(&field.field_type)),
+        })
+        .collect()
+}
+
+fn merge(mapped: &mut Vec<MappedField>, fields: &[NestedFieldRef], alive: &HashSet<i32>) -> bool {
+    let mut changed = false;
+    for field in fields {
+        let known = mapped
+            .iter()
+            .position(|mapped| mapped.field_id == Some(field.id));
+        if let Some(index) = known {
+            let inner = children(&field.field_type);
+            changed |= merge(&mut mapped[index].fields, &inner, alive);
+            continue;
+        }
+        let mut names = vec![field.name.clone()];
+        for other in mapped.iter_mut() {
+            if !other.names.contains(&field.name) {
+                continue;
+            }
+            if other.field_id.is_none_or(|id| alive.contains(&id)) {
+                names.clear();
+            } else {
+                other.names.retain(|name| *name != field.name);
+            }
+        }
+        mapped.push(MappedField {
+            field_id: Some(field.id),
+            names,
+            fields: mapped_fields(&children(&field.field_type)),
+        });
+        changed = true;
+    }
+    changed
+}
+
+/// The fields directly inside a type.
+pub(crate) fn children(field_type: &Type) -> Vec<NestedFieldRef> {
+    match field_type {
+        Type::Primitive(_) => Vec::new(),
+        Type::Struct(inner) => inner.fields().to_vec(),
+        Type::List(list) => vec![list.element_field.clone()],
+        Type::Map(map) => vec![map.key_field.clone(), map.value_field.clone()],
     }
 }

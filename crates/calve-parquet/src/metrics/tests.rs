@@ -149,7 +149,7 @@ pub(super) fn metrics(
 ) -> FileMetrics {
     let mapping = ColumnMapping {
         leaves: vec![Some(mapping.clone())],
-        file_paths: HashMap::new(),
+        ..ColumnMapping::default()
     };
     file_metrics(footer, &mapping, &MetricsConfig::uniform(mode)).unwrap()
 }
