@@ -1,4 +1,4 @@
-use calve_base::{Failure, Location};
+use calve_base::{Failure, Location, LocationError, TableIdent};
 
 /// What can go wrong while a table is written or its metadata is read.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,24 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// A file of the table's metadata is missing or holds something else.
+    #[error("{location} cannot be read as metadata of a table")]
+    Metadata {
+        /// The file.
+        location: Location,
+        /// Why not.
+        #[source]
+        source: iceberg::Error,
+    },
+    /// A table does not own its files, so they are not deleted with it.
+    #[error("table {ident} does not own its files (gc.enabled=false), so they cannot be purged")]
+    FilesNotOwned {
+        /// The table.
+        ident: TableIdent,
+    },
+    /// The metadata of a table names a file in a way that means nothing.
+    #[error(transparent)]
+    Location(#[from] LocationError),
     /// The catalog failed.
     #[error(transparent)]
     Catalog(#[from] calve_catalog::Error),
@@ -40,6 +58,9 @@ impl Failure for Error {
         match self {
             Self::Catalog(error) => error.hint(),
             Self::Storage(error) => error.hint(),
+            Self::FilesNotOwned { .. } => {
+                Some("drop the table without purging it: its files stay where they are".to_owned())
+            }
             _ => None,
         }
     }
