@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The `calve` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    calve_cli::main()
+}

@@ -1,0 +1,145 @@
+//! The commands, one a file: each calls one operation and prints its report.
+
+mod completions;
+mod drop;
+mod man;
+mod register;
+mod show;
+mod tables;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use calve::catalog::Catalog;
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+
+use crate::failure::is_broken_pipe;
+use crate::flags::{Cli, Command, GlobalFlags};
+use crate::interrupt::CommitWatch;
+use crate::printer::{Printer, Render};
+use crate::progress::Bars;
+use crate::settings::Settings;
+use crate::status::ExitStatus;
+
+/// What every command works with.
+pub(crate) struct Context {
+    pub(crate) settings: Settings,
+    pub(crate) printer: Printer,
+    pub(crate) bars: Bars,
+    watch: CommitWatch,
+}
+
+/// A plan, marked as one.
+#[derive(Serialize)]
+struct DryRun<'a, T> {
+    dry_run: bool,
+    #[serde(flatten)]
+    plan: &'a T,
+}
+
+impl<T: Render> Render for DryRun<'_, T> {
+    fn render(&self, text: &mut String) {
+        self.plan.render(text);
+    }
+}
+
+/// Parts the command from the global flags, which may stand on both sides of it.
+pub(crate) fn split(cli: Cli) -> (Command, GlobalFlags) {
+    let Cli {
+        globals,
+        mut command,
+    } = cli;
+    let after = match &mut command {
+        Command::Tables(command) => std::mem::take(&mut command.globals),
+        Command::Show(command) => std::mem::take(&mut command.globals),
+        Command::Register(command) => std::mem::take(&mut command.globals),
+        Command::Drop(command) => std::mem::take(&mut command.globals),
+        Command::Completions(_) | Command::Man => GlobalFlags::default(),
+    };
+    (command, globals.merge(after))
+}
+
+impl Context {
+    /// Sets up printing, progress bars and logging.
+    ///
+    /// # Errors
+    /// When the log filter means nothing.
+    pub(crate) fn new(settings: Settings) -> anyhow::Result<Self> {
+        let bars = Bars::new(settings.messages.draws_progress);
+        let filter = EnvFilter::try_new(&settings.log_filter)
+            .with_context(|| format!("RUST_LOG: `{}` is no log filter", settings.log_filter))?;
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(settings.messages.colors)
+            .with_writer(bars.clone())
+            .init();
+        Ok(Self {
+            printer: Printer::new(&settings, bars.clone()),
+            settings,
+            bars,
+            watch: CommitWatch::default(),
+        })
+    }
+
+    /// Runs a command to its end, and tells what went wrong.
+    pub(crate) fn run(&self, command: Command) -> ExitStatus {
+        let result = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("the runtime cannot be started")
+            .and_then(|runtime| {
+                let result =
+                    runtime.block_on(self.watch.run(self.dispatch(command), &self.printer));
+                // Requests that nobody waits for any more do not hold up the end.
+                runtime.shutdown_background();
+                result.unwrap_or(Ok(ExitStatus::Interrupted))
+            });
+        self.bars.clear();
+        match result {
+            Ok(ExitStatus::Interrupted) => {
+                self.printer.warning("interrupted; nothing was committed");
+                ExitStatus::Interrupted
+            }
+            Ok(status) => status,
+            Err(error) if is_broken_pipe(&error) => ExitStatus::Done,
+            Err(error) => {
+                self.printer.error(&error);
+                ExitStatus::Failed
+            }
+        }
+    }
+
+    /// Opens the catalog that the user chose.
+    ///
+    /// # Errors
+    /// When the properties are wrong or the catalog cannot be reached.
+    pub(crate) async fn open_catalog(&self) -> anyhow::Result<Arc<dyn Catalog>> {
+        let catalog = self.settings.catalog.open().await?;
+        Ok(self.watch.guard(catalog))
+    }
+
+    /// Prints what a command would do.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub(crate) fn print_plan(&self, plan: &impl Render) -> anyhow::Result<ExitStatus> {
+        self.printer.print(&DryRun {
+            dry_run: true,
+            plan,
+        })?;
+        self.printer.note("this was a dry run: nothing was written");
+        Ok(ExitStatus::Done)
+    }
+
+    async fn dispatch(&self, command: Command) -> anyhow::Result<ExitStatus> {
+        match command {
+            Command::Tables(command) => tables::tables(self, command.flags).await,
+            Command::Show(command) => show::show(self, command.flags).await,
+            Command::Register(command) => register::register(self, command.flags).await,
+            Command::Drop(command) => drop::drop(self, command.flags).await,
+            Command::Completions(flags) => completions::completions(self, &flags),
+            Command::Man => man::man(self),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Every flag, as the user types it. Nothing here decides: see [`crate::settings`].
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::status::EXIT_STATUS_HELP;
+
+/// Turns data lakes into Apache Iceberg tables, without a cluster.
+#[derive(Debug, Parser)]
+#[command(name = "calve", version, after_help = EXIT_STATUS_HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: GlobalFlags,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the tables of the catalog
+    Tables(WithGlobals<TablesFlags>),
+    /// Show one table: location, schema, partitioning, properties, current snapshot
+    Show(WithGlobals<ShowFlags>),
+    /// Enter an existing metadata file into the catalog under a free name
+    Register(WithGlobals<RegisterFlags>),
+    /// Take a table out of the catalog; its files stay unless `--purge` is given
+    Drop(WithGlobals<DropFlags>),
+    /// Print the completion script of a shell
+    Completions(CompletionsFlags),
+    /// Print the manual page
+    Man,
+}
+
+/// A command's own flags, with the global ones, which may stand before or after the command.
+#[derive(Debug, Args)]
+pub(crate) struct WithGlobals<T: Args> {
+    #[command(flatten)]
+    pub(crate) flags: T,
+    #[command(flatten)]
+    pub(crate) globals: GlobalFlags,
+}
+
+/// Flags that every command has.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalFlags {
+    /// The catalog to use; without configuration `default` is SQLite `./calve.db` with warehouse
+    /// `./warehouse`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) catalog: Option<String>,
+    /// The configuration file, instead of `calve.toml` in the working directory
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A property of the catalog by Iceberg's name, such as `s3.endpoint=http://…` (repeatable)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) set: Vec<(String, String)>,
+    /// How results are printed on stdout; `json` is exactly one document
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) output_format: Option<OutputFormat>,
+    /// Print what would be done, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How many requests or files are in flight at once
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) concurrency: Option<usize>,
+    /// How much memory queries may take, such as `4GB`; beyond it they spill
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<String>,
+    /// Where queries spill to
+    #[arg(long, value_name = "DIR")]
+    pub(crate) spill_dir: Option<PathBuf>,
+    /// Print no notes and draw no progress bars
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Log more on stderr (repeatable); `RUST_LOG` says more exactly what
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Draw no progress bars
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+    /// Whether messages are coloured
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) color: Option<ColorChoice>,
+}
+
+impl GlobalFlags {
+    /// Joins the flags before the command (`self`) with those after it, which win.
+    pub(crate) fn merge(mut self, after: Self) -> Self {
+        self.set.extend(after.set);
+        Self {
+            catalog: after.catalog.or(self.catalog),
+            config: after.config.or(self.config),
+            set: self.set,
+            output_format: after.output_format.or(self.output_format),
+            dry_run: after.dry_run || self.dry_run,
+            concurrency: after.concurrency.or(self.concurrency),
+            memory: after.memory.or(self.memory),
+            spill_dir: after.spill_dir.or(self.spill_dir),
+            quiet: after.quiet || self.quiet,
+            verbose: after.verbose.saturating_add(self.verbose),
+            no_progress: after.no_progress || self.no_progress,
+            color: after.color.or(self.color),
+        }
+    }
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// For people.
+    #[default]
+    Table,
+    /// One JSON document.
+    Json,
+}
+
+/// When messages are coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Flags of `calve tables`.
+#[derive(Debug, Args)]
+pub(crate) struct TablesFlags {
+    /// Only the tables of this namespace
+    pub(crate) namespace: Option<String>,
+}
+
+/// Flags of `calve show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowFlags {
+    /// The table, as `db.table`
+    pub(crate) table: String,
+}
+
+/// Flags of `calve register`.
+#[derive(Debug, Args)]
+pub(crate) struct RegisterFlags {
+    /// The name it gets, as `db.table`
+    pub(crate) table: String,
+    /// The metadata file (`…/metadata/00000-….metadata.json`)
+    pub(crate) metadata: String,
+}
+
+/// Flags of `calve drop`.
+#[derive(Debug, Args)]
+pub(crate) struct DropFlags {
+    /// The table, as `db.table`
+    pub(crate) table: String,
+    /// Also delete every file that the table refers to, data files included; refused while
+    /// `gc.enabled` is `false`
+    #[arg(long)]
+    pub(crate) purge: bool,
+}
+
+/// Flags of `calve completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsFlags {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+/// Reads `key=value`. The value may hold further `=` signs and may be empty.
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.to_owned()))
+        }
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+/// Reads a number that is at least one.
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("expected a whole number above 0".to_owned()),
+    }
+}

@@ -1,0 +1,78 @@
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use calve::base::{Failure, IdentError, LocationError};
+
+/// What can be wrong with flags, variables and the configuration file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The process has no usable working directory.
+    #[error("the working directory cannot be read")]
+    WorkingDirectory {
+        #[source]
+        source: std::io::Error,
+    },
+    /// The working directory's name is not text.
+    #[error("the name of the working directory is not UTF-8: {name:?}")]
+    NotUtf8 { name: OsString },
+    /// The configuration file cannot be read.
+    #[error("the configuration cannot be read")]
+    Unreadable {
+        #[source]
+        source: std::io::Error,
+    },
+    /// The configuration file is not TOML.
+    #[error("{} is not valid TOML", path.display())]
+    Syntax {
+        path: PathBuf,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// The configuration file says something that means nothing.
+    #[error("{}: `{key}`: {problem}", path.display())]
+    Key {
+        path: PathBuf,
+        key: String,
+        problem: String,
+    },
+    /// No catalog of that name is configured.
+    #[error("catalog `{name}` is not configured")]
+    UnknownCatalog { name: String, known: Vec<String> },
+    /// A value means nothing where it stands.
+    #[error("{place}: `{text}` is not {expected}")]
+    Value {
+        place: String,
+        text: String,
+        expected: &'static str,
+    },
+    /// A text is no location.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// A text is no table name.
+    #[error(transparent)]
+    Ident(#[from] IdentError),
+}
+
+impl Failure for Error {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownCatalog { name, known } => {
+                let others = if known.is_empty() {
+                    String::new()
+                } else {
+                    format!("; configured are {}", known.join(", "))
+                };
+                Some(format!(
+                    "add a section [catalog.{name}] to calve.toml, or give its `type` or `uri` with \
+                     --set{others}"
+                ))
+            }
+            Self::Key { .. } => Some(
+                "known keys are default-catalog, concurrency, memory, spill-dir, and sections \
+                 [catalog.NAME] with Iceberg's property names"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}

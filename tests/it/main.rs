@@ -1,0 +1,8 @@
+//! The end-to-end suite: runs the built binary, one module a command.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod support;
+
+mod general;
+mod settings;
+mod tidy;
