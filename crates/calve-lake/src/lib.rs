@@ -8,10 +8,19 @@
 //!
 //! This crate writes nothing.
 
+pub mod hive_path;
+
 mod entry;
 mod error;
+mod filter;
+mod folder;
+mod folders;
+mod inference;
 mod lake;
 mod options;
+mod task;
+mod tree;
+mod value;
 
 pub use entry::{LakeEntry, LakeFile, PartitionKey, SkipReason, Skipped, Totals, Warning};
 pub use error::{Error, Result};

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use calve_base::{Clock, Location, SystemClock, TableIdent};
+use calve_base::{Clock, Location, NoProgress, Progress, SystemClock, TableIdent};
 use calve_catalog::Catalog;
 use iceberg::spec::PrimitiveType;
 
@@ -51,6 +51,8 @@ pub struct LakeOptions {
     pub concurrency: usize,
     /// Tells what `NOW` means in partition projections.
     pub clock: Arc<dyn Clock>,
+    /// Hears how far the first pass is.
+    pub progress: Arc<dyn Progress>,
 }
 
 impl Default for LakeOptions {
@@ -62,6 +64,7 @@ impl Default for LakeOptions {
             allow_table_formats: false,
             concurrency: DEFAULT_CONCURRENCY,
             clock: Arc::new(SystemClock),
+            progress: Arc::new(NoProgress),
         }
     }
 }

@@ -1,0 +1,212 @@
+//! Lists what lies below a root, several folders at once, always in the order of the keys.
+
+use std::sync::Arc;
+
+use calve_base::Location;
+use calve_storage::{ObjectInfo, Storage};
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+
+use crate::filter::{Comparison, PartitionFilter};
+use crate::hive_path::{Component, folder_component};
+use crate::task::{Task, run_ahead};
+use crate::{Error, Recursive, Result, SkipReason, Skipped};
+
+/// Folders are split into sub folders until there are this many to list at once.
+const WANTED_PIECES: usize = 8;
+/// Folders are not split into more pieces than this: each costs a request at least.
+const MOST_PIECES: usize = 512;
+/// A filter prunes this many levels; deeper folders are listed and then left out.
+const PRUNED_LEVELS: usize = 12;
+
+/// What a listing comes upon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// An object.
+    Object(ObjectInfo),
+    /// A partition folder that may be left unlisted: its key and value, unescaped.
+    Partition(String, Option<String>),
+    /// A folder that is left out.
+    Skipped(Skipped),
+}
+
+/// A folder and the conditions that are still to be met below it.
+#[derive(Debug, Clone)]
+struct Folder {
+    location: Location,
+    unmet: Vec<usize>,
+}
+
+#[derive(Debug, Clone)]
+enum Piece {
+    Found(Found),
+    Folder(Folder),
+}
+
+/// What is to be listed.
+#[derive(Debug, Clone)]
+pub(crate) struct Tree {
+    pub(crate) storage: Storage,
+    pub(crate) root: Location,
+    pub(crate) filter: Arc<PartitionFilter>,
+    pub(crate) recursive: Recursive,
+    pub(crate) concurrency: usize,
+}
+
+impl Tree {
+    /// Lists what the filter may leave: whole folders that cannot match are not listed.
+    pub(crate) fn list(self) -> BoxStream<'static, Result<Found>> {
+        let tree = Arc::new(self);
+        let concurrency = tree.concurrency.max(1);
+        let root = Folder {
+            location: tree.root.clone(),
+            unmet: (0..tree.filter.len()).collect(),
+        };
+        let mut pieces = stream::once(Arc::clone(&tree).split(root))
+            .map_ok(|pieces| stream::iter(pieces.into_iter().map(Ok)))
+            .try_flatten()
+            .boxed();
+        let levels = if tree.filter.len() == 0 {
+            0
+        } else {
+            PRUNED_LEVELS
+        };
+        for _ in 0..levels {
+            let tree = Arc::clone(&tree);
+            pieces = pieces
+                .map_ok(move |piece| Arc::clone(&tree).prune(piece))
+                .try_buffered(concurrency)
+                .map_ok(|pieces| stream::iter(pieces.into_iter().map(Ok)))
+                .try_flatten()
+                .boxed();
+        }
+        pieces
+            .map_ok(move |piece| std::future::ready(Ok(tree.open(piece))))
+            .try_buffered(concurrency)
+            .try_flatten()
+            .boxed()
+    }
+
+    /// Splits the root into as many folders as are worth listing at once.
+    async fn split(self: Arc<Self>, root: Folder) -> Result<Vec<Piece>> {
+        let mut pieces = vec![Piece::Folder(root)];
+        loop {
+            let folders = count_folders(&pieces);
+            if folders == 0
+                || folders >= WANTED_PIECES.min(self.concurrency)
+                || self.filter.len() > 0
+            {
+                return Ok(pieces);
+            }
+            let expanded: Vec<Vec<Piece>> = stream::iter(pieces.clone())
+                .map(|piece| Arc::clone(&self).expand(piece))
+                .buffered(self.concurrency.max(1))
+                .try_collect()
+                .await?;
+            let expanded = expanded.concat();
+            if count_folders(&expanded) > MOST_PIECES {
+                return Ok(pieces);
+            }
+            pieces = expanded;
+        }
+    }
+
+    /// Replaces a folder that has unmet conditions by what it holds, without what cannot match.
+    fn prune(self: Arc<Self>, piece: Piece) -> Task<Result<Vec<Piece>>> {
+        Task::spawn(async move {
+            match piece {
+                Piece::Folder(folder) if !folder.unmet.is_empty() => {
+                    self.expand(Piece::Folder(folder)).await
+                }
+                other => Ok(vec![other]),
+            }
+        })
+    }
+
+    /// Replaces a folder by what it holds.
+    async fn expand(self: Arc<Self>, piece: Piece) -> Result<Vec<Piece>> {
+        let Piece::Folder(folder) = piece else {
+            return Ok(vec![piece]);
+        };
+        let (folders, objects) = self.storage.list_folder(&folder.location).await?;
+        let mut pieces = Vec::with_capacity(folders.len() + objects.len());
+        let mut objects = objects.into_iter().peekable();
+        for location in folders {
+            // A folder's place among the objects is that of its name with a slash.
+            while let Some(object) =
+                objects.next_if(|object| object.location.key() < location.key())
+            {
+                pieces.push(Piece::Found(Found::Object(object)));
+            }
+            self.enter(&folder, location, &mut pieces)?;
+        }
+        pieces.extend(objects.map(|object| Piece::Found(Found::Object(object))));
+        Ok(pieces)
+    }
+
+    /// Decides whether a folder is listed.
+    fn enter(&self, parent: &Folder, location: Location, pieces: &mut Vec<Piece>) -> Result<()> {
+        let mut unmet = parent.unmet.clone();
+        if !unmet.is_empty() {
+            match folder_component(location.file_name()) {
+                // Whatever it holds, it is not in a partition that was asked for.
+                Component::Hidden => return Ok(()),
+                Component::Pair(key, value) => {
+                    let condition = self.filter.position(&key);
+                    let text = value.as_deref();
+                    if let Some(index) = condition.filter(|index| unmet.contains(index)) {
+                        unmet.retain(|other| *other != index);
+                        let comparison = self.filter.compare(index, text);
+                        pieces.push(Piece::Found(Found::Partition(key, value)));
+                        if comparison == Comparison::Unequal {
+                            return Ok(());
+                        }
+                    }
+                }
+                Component::EmptyKey => {
+                    return Err(Error::EmptyKey {
+                        folder: without_slash(&location),
+                    });
+                }
+                Component::Plain => match self.recursive {
+                    Recursive::Fail => {
+                        return Err(Error::SubFolder {
+                            folder: without_slash(&location),
+                        });
+                    }
+                    Recursive::True => {}
+                    Recursive::False => {
+                        let reason = SkipReason::SubFolder;
+                        pieces.push(Piece::Found(Found::Skipped(Skipped { location, reason })));
+                        return Ok(());
+                    }
+                },
+            }
+        }
+        pieces.push(Piece::Folder(Folder { location, unmet }));
+        Ok(())
+    }
+
+    /// Begins to list a folder with all its sub folders.
+    fn open(&self, piece: Piece) -> BoxStream<'static, Result<Found>> {
+        match piece {
+            Piece::Found(found) => stream::once(std::future::ready(Ok(found))).boxed(),
+            Piece::Folder(folder) => run_ahead(
+                self.storage
+                    .list(&folder.location)
+                    .map_ok(Found::Object)
+                    .map_err(Error::from),
+            ),
+        }
+    }
+}
+
+fn without_slash(folder: &Location) -> Location {
+    let trimmed = folder.as_str().trim_end_matches('/');
+    Location::parse(trimmed).unwrap_or_else(|_| folder.clone())
+}
+
+fn count_folders(pieces: &[Piece]) -> usize {
+    let is_folder = |piece: &&Piece| matches!(piece, Piece::Folder(_));
+    pieces.iter().filter(is_folder).count()
+}
