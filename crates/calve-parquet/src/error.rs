@@ -97,6 +97,39 @@ pub enum Error {
 /// What the functions of this crate return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+impl Error {
+    /// A stable name of the rule that is broken, for reports: `type_conflict`, `extra_columns`, ….
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Column { .. } => "column",
+            Self::Footer { .. } => "footer",
+            Self::Property { .. } => "property",
+            Self::TypeConflict { .. } => "type_conflict",
+            Self::SameField { .. } => "same_field",
+            Self::MissingRequired { .. } => "missing_required",
+            Self::ExtraColumns { .. } => "extra_columns",
+            Self::FieldIds { .. } => "field_ids",
+            Self::Unreadable { .. } => "unreadable",
+            Self::HiveType { .. } => "hive_type",
+            Self::NameMapping { .. } => "name_mapping",
+            Self::Schema { .. } => "schema",
+        }
+    }
+
+    /// The column it is about, where it is about one.
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Self::Column { column, .. }
+            | Self::TypeConflict { column, .. }
+            | Self::SameField { column, .. }
+            | Self::MissingRequired { column }
+            | Self::Unreadable { column } => Some(column),
+            Self::FieldIds { column, .. } => (!column.is_empty()).then_some(column),
+            _ => None,
+        }
+    }
+}
+
 impl Failure for Error {
     fn hint(&self) -> Option<String> {
         match self {

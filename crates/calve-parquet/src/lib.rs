@@ -28,5 +28,6 @@ pub use policy::{Finding, FindingCode, Severity, TypePolicy};
 pub use resolve::{ColumnMapping, FieldMapping, LeafMapping, UnprovenField, resolve, resolve_with};
 pub use schema::{
     FileField, FileSchema, FileType, IdCoverage, Physical, SchemaCache, file_findings,
+    writes_int96_instants,
 };
 pub use union::{Drift, SchemaUnion};

@@ -21,7 +21,7 @@ use parquet::schema::types::Type;
 use crate::policy::{Finding, Severity, TypePolicy};
 
 pub use cache::SchemaCache;
-pub use file_findings::file_findings;
+pub use file_findings::{file_findings, writes_int96_instants};
 
 /// The schema of one file: what Iceberg type each column would have, how it is stored, and what
 /// stands in the way of reading it in place. Shared by all files with the same `fingerprint`.

@@ -82,6 +82,12 @@ fn int96_writer(footer: &ParquetMetaData, policy: &TypePolicy) -> Option<Finding
     ))
 }
 
+/// Whether the file's writer is one that means instants by INT96 (Spark) or wall-clock times (Hive,
+/// Impala); `None` where the footer does not tell.
+pub fn writes_int96_instants(footer: &ParquetMetaData) -> Option<bool> {
+    writer_of_int96(footer.file_metadata()).map(|(_, instants)| instants)
+}
+
 fn writer_of_int96(file: &FileMetaData) -> Option<(&'static str, bool)> {
     if has_key(file, |key| key.starts_with("org.apache.spark.")) {
         return Some(("Spark", true));
