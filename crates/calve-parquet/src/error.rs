@@ -59,7 +59,7 @@ pub enum Error {
         columns: Vec<String>,
     },
     /// The field ids in the file contradict the table or each other.
-    #[error("column `{column}`: {problem}")]
+    #[error("{}{problem}", of_column(column))]
     FieldIds {
         /// The path of the column; empty for the whole file.
         column: String,
@@ -94,11 +94,23 @@ pub enum Error {
     },
 }
 
-/// What the functions of this crate return.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
-
 impl Error {
-    /// A stable name of the rule that is broken, for reports: `type_conflict`, `extra_columns`, ….
+    /// The path of the column that the error is about, if it is about one.
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Self::Column { column, .. }
+            | Self::TypeConflict { column, .. }
+            | Self::SameField { column, .. }
+            | Self::MissingRequired { column }
+            | Self::FieldIds { column, .. }
+            | Self::Unreadable { column } => Some(column.as_str()),
+            Self::ExtraColumns { columns } => columns.first().map(String::as_str),
+            _ => None,
+        }
+        .filter(|column| !column.is_empty())
+    }
+
+    /// A stable name of the kind of error, for reports.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Column { .. } => "column",
@@ -115,20 +127,10 @@ impl Error {
             Self::Schema { .. } => "schema",
         }
     }
-
-    /// The column it is about, where it is about one.
-    pub fn column(&self) -> Option<&str> {
-        match self {
-            Self::Column { column, .. }
-            | Self::TypeConflict { column, .. }
-            | Self::SameField { column, .. }
-            | Self::MissingRequired { column }
-            | Self::Unreadable { column } => Some(column),
-            Self::FieldIds { column, .. } => (!column.is_empty()).then_some(column),
-            _ => None,
-        }
-    }
 }
+
+/// What the functions of this crate return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Failure for Error {
     fn hint(&self) -> Option<String> {
@@ -155,4 +157,11 @@ impl Failure for Error {
 fn quoted(columns: &[String]) -> String {
     let quoted: Vec<String> = columns.iter().map(|column| format!("`{column}`")).collect();
     quoted.join(", ")
+}
+
+fn of_column(column: &str) -> String {
+    if column.is_empty() {
+        return String::new();
+    }
+    format!("column `{column}`: ")
 }

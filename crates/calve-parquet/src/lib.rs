@@ -3,6 +3,7 @@
 //!
 //! Pure functions over bytes and footers. This crate opens nothing and knows no catalog.
 
+mod encryption;
 mod error;
 mod hive_type;
 mod metrics;
@@ -14,6 +15,7 @@ mod schema;
 mod types;
 mod union;
 
+pub use encryption::has_encrypted_columns;
 pub use error::{Error, Result};
 pub use hive_type::{HiveColumn, HiveField, HiveType};
 pub use metrics::{

@@ -1,6 +1,7 @@
 //! `schema.name-mapping.default`: which names stand for which field id (spec, "Column Projection").
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use iceberg::spec::{NestedFieldRef, Schema, Type};
 
@@ -176,7 +177,7 @@ pub(crate) fn children(field_type: &Type) -> Vec<NestedFieldRef> {
     match field_type {
         Type::Primitive(_) => Vec::new(),
         Type::Struct(inner) => inner.fields().to_vec(),
-        Type::List(list) => vec![list.element_field.clone()],
-        Type::Map(map) => vec![map.key_field.clone(), map.value_field.clone()],
+        Type::List(list) => vec![Arc::clone(&list.element_field)],
+        Type::Map(map) => vec![Arc::clone(&map.key_field), Arc::clone(&map.value_field)],
     }
 }

@@ -10,7 +10,7 @@ pub struct TypePolicy {
     /// What INT96 columns are: instants (`timestamptz`, Spark) or wall-clock times (`timestamp`, Hive, Impala).
     /// Where a target table or Glue says which, that wins.
     pub int96_is_instant: bool,
-    /// Whether BYTE_ARRAY columns without an annotation are text (old Hive and Impala), by column name
+    /// Whether `BYTE_ARRAY` columns without an annotation are text (old Hive and Impala), by column name
     /// (nested: the names joined by dots, `element`, `key` and `value` in lists and maps; case is ignored);
     /// filled from the target table's or Glue's types. Those not named are binary.
     pub text_columns: Vec<String>,
@@ -37,12 +37,7 @@ impl TypePolicy {
     }
 
     pub(crate) fn is_text(&self, column: &str) -> bool {
-        !self.text_columns.is_empty() && {
-            let column = column.to_lowercase();
-            self.text_columns
-                .iter()
-                .any(|name| name.to_lowercase() == column)
-        }
+        self.text_columns.iter().any(|name| same_name(name, column))
     }
 }
 
@@ -63,6 +58,12 @@ pub(crate) fn text_columns(schema: &Schema) -> Vec<String> {
         .collect();
     columns.sort();
     columns
+}
+
+/// Whether two names are the same, but for case.
+pub(crate) fn same_name(left: &str, right: &str) -> bool {
+    left.eq_ignore_ascii_case(right)
+        || (!left.is_ascii() && !right.is_ascii() && left.to_lowercase() == right.to_lowercase())
 }
 
 /// One thing the policy has to say about one column of a file.

@@ -6,8 +6,9 @@ use iceberg::spec::{FormatVersion, NestedFieldRef, PrimitiveType, Schema, Type};
 
 use crate::error::{Error, Result};
 use crate::name_mapping::{MappedField, NameMapping, children};
+use crate::policy::same_name;
 use crate::schema::{FileField, FileSchema, FileType, IdCoverage, Physical};
-use crate::types::{reads_as, type_text};
+use crate::types::{is_unreadable, reads_as, type_text};
 
 /// How a file's columns map to a table's fields.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -82,7 +83,7 @@ pub fn resolve(
     table: &Schema,
     mapping: Option<&NameMapping>,
 ) -> Result<ColumnMapping> {
-    resolve_with(file, table, mapping, &HashSet::new())
+    resolve_with(file, table, mapping, &[])
 }
 
 /// Like [`resolve`], where the values of some columns do not come from files (identity partition
@@ -94,7 +95,7 @@ pub fn resolve_with(
     file: &FileSchema,
     table: &Schema,
     mapping: Option<&NameMapping>,
-    path_fields: &HashSet<i32>,
+    path_fields: &[i32],
 ) -> Result<ColumnMapping> {
     let coverage = file.id_coverage();
     if coverage == IdCoverage::Some {
@@ -107,7 +108,7 @@ pub fn resolve_with(
         by_id: coverage == IdCoverage::All,
         version: file.format_version,
         table,
-        path_fields,
+        path_fields: path_fields.iter().copied().collect(),
         path: Vec::new(),
         file_path: Vec::new(),
         repeated: false,
@@ -126,7 +127,7 @@ struct Resolver<'a> {
     by_id: bool,
     version: FormatVersion,
     table: &'a Schema,
-    path_fields: &'a HashSet<i32>,
+    path_fields: HashSet<i32>,
     /// Where we are, in the table's names.
     path: Vec<String>,
     /// Where we are, in the file's names.
@@ -280,7 +281,7 @@ impl Resolver<'_> {
                 },
                 Type::Primitive(primitive),
             ) => {
-                if *physical == Physical::Unreadable {
+                if is_unreadable(iceberg, *physical) {
                     return Err(Error::Unreadable {
                         column: self.path.join("."),
                     });
@@ -369,10 +370,6 @@ fn inner_names(names: Option<&[MappedField]>, field_id: i32) -> Option<&[MappedF
             .find(|mapped| mapped.field_id == Some(field_id))
             .map_or(&[][..], |mapped| mapped.fields.as_slice())
     })
-}
-
-pub(crate) fn same_name(left: &str, right: &str) -> bool {
-    left == right || left.to_lowercase() == right.to_lowercase()
 }
 
 fn leaves(field: &FileField) -> Vec<usize> {

@@ -15,16 +15,28 @@ pub(crate) fn reads_as(
     version: FormatVersion,
 ) -> bool {
     use PrimitiveType as P;
+    if is_unreadable(file, physical) {
+        return false;
+    }
     match physical {
-        Physical::Unreadable | Physical::Unsigned(64) => return false,
-        Physical::Nanos => {
-            return file == table && matches!(file, P::TimestampNs | P::TimestamptzNs);
-        }
+        Physical::Nanos => return file == table,
         Physical::Int96 => return matches!(table, P::Timestamp | P::Timestamptz),
         Physical::Unannotated => return matches!(table, P::String | P::Binary),
         _ => {}
     }
     file == table || promotes(file, table, version) || same_bytes(file, table)
+}
+
+/// Whether no type of a table can hold what a file stores.
+pub(crate) fn is_unreadable(file: &PrimitiveType, physical: Physical) -> bool {
+    match physical {
+        Physical::Unreadable | Physical::Unsigned(64) => true,
+        Physical::Nanos => !matches!(
+            file,
+            PrimitiveType::TimestampNs | PrimitiveType::TimestamptzNs
+        ),
+        _ => false,
+    }
 }
 
 /// The promotions that the specification allows.

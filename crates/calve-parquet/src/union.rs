@@ -5,7 +5,7 @@ mod node;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use iceberg::spec::{PrimitiveType, Schema};
@@ -15,8 +15,8 @@ use self::node::{Kind, Node, assign_ids, ids};
 use crate::error::{Error, Result};
 use crate::hive_type::{HiveColumn, HiveType};
 use crate::name_mapping::NameMapping;
-use crate::policy::{Finding, text_columns};
-use crate::resolve::{ColumnMapping, resolve_with, same_name};
+use crate::policy::{Finding, same_name, text_columns};
+use crate::resolve::{ColumnMapping, resolve_with};
 use crate::schema::{FileSchema, IdCoverage};
 use crate::types::Growing;
 
@@ -362,7 +362,7 @@ impl Tree {
     }
 }
 
-fn path_ids(tree: &Tree) -> HashSet<i32> {
+fn path_ids(tree: &Tree) -> Vec<i32> {
     let nodes = tree.nodes.iter().chain(&tree.unplaced);
     nodes
         .filter(|node| node.from_path)

@@ -1,6 +1,6 @@
 //! What is wrong with the names and ids of a schema as a whole.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{FileField, walk};
 use crate::policy::{Finding, FindingCode, Severity};
@@ -11,7 +11,13 @@ const FIRST_RESERVED_ID: i32 = i32::MAX - 200;
 /// Adds findings about names and ids.
 pub(super) fn check(fields: &[FileField], findings: &mut Vec<Finding>) {
     check_names(fields, findings);
-    check_ids(fields, findings);
+    // An element that is its own list has no place for an id.
+    let without_place: HashSet<String> = findings
+        .iter()
+        .filter(|finding| finding.code == FindingCode::UnannotatedRepeated)
+        .map(|finding| format!("{}.element", finding.column))
+        .collect();
+    check_ids(fields, &without_place, findings);
 }
 
 /// Two columns of one path make an Iceberg schema ambiguous, also where a dot in a name makes them so;
@@ -58,7 +64,7 @@ fn paths(fields: &[FileField]) -> Vec<String> {
     found
 }
 
-fn check_ids(fields: &[FileField], findings: &mut Vec<Finding>) {
+fn check_ids(fields: &[FileField], without_place: &HashSet<String>, findings: &mut Vec<Finding>) {
     let mut columns: Vec<(&FileField, String)> = Vec::new();
     walk(fields, &mut |field| columns.push((field, String::new())));
     for ((_, path), found) in columns.iter_mut().zip(paths(fields)) {
@@ -71,7 +77,9 @@ fn check_ids(fields: &[FileField], findings: &mut Vec<Finding>) {
     let mut without = Vec::new();
     for (field, path) in columns {
         let Some(id) = field.field_id else {
-            without.push(path);
+            if !without_place.contains(&path) {
+                without.push(path);
+            }
             continue;
         };
         if !(0..FIRST_RESERVED_ID).contains(&id) {

@@ -57,7 +57,7 @@ impl Converter<'_> {
                     "`{column}` is repeated outside of a list or a map, which Iceberg has no type for; `ctas` makes it a list"
                 ),
             );
-            FileType::List(Box::new(self.repeated_element(parquet)))
+            FileType::List(Box::new(self.repeated_element(parquet, None)))
         } else {
             self.kind(parquet)
         };
@@ -71,13 +71,13 @@ impl Converter<'_> {
     }
 
     /// A repeated field that is itself the element of a list.
-    fn repeated_element(&mut self, parquet: &Type) -> FileField {
+    fn repeated_element(&mut self, parquet: &Type, field_id: Option<i32>) -> FileField {
         self.path.push("element".into());
         let kind = self.kind(parquet);
         self.path.pop();
         FileField {
             name: "element".into(),
-            field_id: field_id(parquet),
+            field_id,
             required: true,
             kind,
         }
@@ -88,21 +88,16 @@ impl Converter<'_> {
             return self.leaf(parquet);
         }
         if self.path.len() > MAX_DEPTH {
-            return self.too_deep(parquet);
+            let message = format!("is nested deeper than {MAX_DEPTH} levels");
+            return self.opaque(parquet, FindingCode::TooDeep, &message);
         }
         match Annotation::of(parquet.get_basic_info(), 0, 0) {
             Annotation::List => self.list(parquet),
             Annotation::Map => self.map(parquet),
             Annotation::Variant => {
-                let column = self.column();
-                self.find(
-                    Severity::Refused,
-                    FindingCode::Variant,
-                    format!(
-                        "`{column}` is a VARIANT, which needs a type of format version 3 that is not supported"
-                    ),
-                );
-                FileType::Struct(self.fields(children(parquet)))
+                let message =
+                    "is a VARIANT, which needs a type of format version 3 that is not supported";
+                self.opaque(parquet, FindingCode::Variant, message)
             }
             Annotation::None => self.group(parquet),
             other => {
@@ -161,7 +156,8 @@ impl Converter<'_> {
                     "`{column}` is a list of two levels, which the Iceberg specification does not allow and readers take in different ways; rewrite it with `ctas`, or allow it"
                 ),
             );
-            return FileType::List(Box::new(self.repeated_element(repeated)));
+            let id = field_id(repeated);
+            return FileType::List(Box::new(self.repeated_element(repeated, id)));
         }
         FileType::List(Box::new(self.field(&inner[0], "element")))
     }
@@ -217,13 +213,10 @@ impl Converter<'_> {
         FileType::Struct(self.fields(children(parquet)))
     }
 
-    fn too_deep(&mut self, parquet: &Type) -> FileType {
+    /// A group that is not looked into.
+    fn opaque(&mut self, parquet: &Type, code: FindingCode, message: &str) -> FileType {
         let column = self.column();
-        self.find(
-            Severity::Refused,
-            FindingCode::TooDeep,
-            format!("`{column}` is nested deeper than {MAX_DEPTH} levels"),
-        );
+        self.find(Severity::Refused, code, format!("`{column}` {message}"));
         FileType::Primitive {
             iceberg: PrimitiveType::Binary,
             physical: Physical::Unreadable,

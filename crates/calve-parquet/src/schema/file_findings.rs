@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use parquet::basic::{Compression, Type as PhysicalType};
-use parquet::file::metadata::{FileMetaData, ParquetMetaData};
+use parquet::file::metadata::{FileMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use super::leaf::Annotation;
@@ -11,6 +11,8 @@ use crate::policy::{Finding, FindingCode, Severity, TypePolicy};
 
 /// 1582-10-15, the first day on which the Julian and the Gregorian calendar do not matter, in days since 1970.
 const GREGORIAN_START_DAY: i64 = -141_427;
+/// Hive 2 and others that leave no word of their calendar.
+const UNKNOWN_JAVA_WRITER: &str = "a Java program, perhaps Hive 2,";
 const MILLIS_PER_DAY: i64 = 86_400_000;
 
 /// Judges what a footer says beyond its schema: codecs, who wrote it, calendars. Cheap; not cached.
@@ -21,11 +23,17 @@ pub fn file_findings(footer: &ParquetMetaData, policy: &TypePolicy) -> Vec<Findi
     findings
 }
 
+/// Whether the writer of a file writes instants into INT96 columns (Spark) or wall-clock times (Hive,
+/// Impala); `None` where the footer does not tell.
+pub fn writes_int96_instants(footer: &ParquetMetaData) -> Option<bool> {
+    int96_convention(footer.file_metadata()).map(|(_, instants)| instants)
+}
+
 fn codecs(footer: &ParquetMetaData) -> Vec<Finding> {
     let used: BTreeSet<FindingCode> = footer
         .row_groups()
         .iter()
-        .flat_map(|group| group.columns())
+        .flat_map(RowGroupMetaData::columns)
         .filter_map(|column| match column.compression() {
             Compression::LZ4 => Some(FindingCode::CodecLz4),
             Compression::LZO => Some(FindingCode::CodecLzo),
@@ -64,7 +72,7 @@ fn int96_writer(footer: &ParquetMetaData, policy: &TypePolicy) -> Option<Finding
     if !has_int96 {
         return None;
     }
-    let (writer, writes_instants) = writer_of_int96(footer.file_metadata())?;
+    let (writer, writes_instants) = int96_convention(footer.file_metadata())?;
     if writes_instants == policy.int96_is_instant {
         return None;
     }
@@ -82,13 +90,7 @@ fn int96_writer(footer: &ParquetMetaData, policy: &TypePolicy) -> Option<Finding
     ))
 }
 
-/// Whether the file's writer is one that means instants by INT96 (Spark) or wall-clock times (Hive,
-/// Impala); `None` where the footer does not tell.
-pub fn writes_int96_instants(footer: &ParquetMetaData) -> Option<bool> {
-    writer_of_int96(footer.file_metadata()).map(|(_, instants)| instants)
-}
-
-fn writer_of_int96(file: &FileMetaData) -> Option<(&'static str, bool)> {
+fn int96_convention(file: &FileMetaData) -> Option<(&'static str, bool)> {
     if has_key(file, |key| key.starts_with("org.apache.spark.")) {
         return Some(("Spark", true));
     }
@@ -106,12 +108,14 @@ fn writer_of_int96(file: &FileMetaData) -> Option<(&'static str, bool)> {
 fn hybrid_calendar(footer: &ParquetMetaData) -> Option<Finding> {
     let file = footer.file_metadata();
     let writer = writer_of_hybrid_calendar(file)?;
+    // Of a writer that does not say which calendar it is, only what is certain is told.
+    let otherwise = writer != UNKNOWN_JAVA_WRITER;
     let columns: Vec<String> = file
         .schema_descr()
         .columns()
         .iter()
         .enumerate()
-        .filter(|(index, _)| may_be_before_gregorian(footer, *index))
+        .filter(|(index, _)| is_before_gregorian(footer, *index, otherwise))
         .map(|(_, column)| format!("`{}`", column.path().string()))
         .collect();
     (!columns.is_empty()).then(|| {
@@ -141,11 +145,19 @@ fn writer_of_hybrid_calendar(file: &FileMetaData) -> Option<&'static str> {
     if value_of("org.apache.spark.version").is_some_and(|version| version.starts_with("2.")) {
         return Some("Spark 2");
     }
-    (value_of("writer.date.proleptic") == Some("false")).then_some("Hive")
+    match value_of("writer.date.proleptic") {
+        Some("false") => Some("Hive"),
+        Some(_) => None,
+        None => file
+            .created_by()
+            .is_some_and(|writer| writer.starts_with("parquet-mr"))
+            .then_some(UNKNOWN_JAVA_WRITER)
+            .filter(|_| value_of("org.apache.spark.version").is_none()),
+    }
 }
 
-/// Whether a date or timestamp column holds, or may hold, a day before 1582-10-15.
-fn may_be_before_gregorian(footer: &ParquetMetaData, index: usize) -> bool {
+/// Whether a date or timestamp column holds a day before 1582-10-15; `otherwise` where no statistics tell.
+fn is_before_gregorian(footer: &ParquetMetaData, index: usize, otherwise: bool) -> bool {
     let column = footer.file_metadata().schema_descr().column(index);
     let info = column.self_type().get_basic_info();
     let per_day = match Annotation::of(info, 0, 0) {
@@ -155,7 +167,7 @@ fn may_be_before_gregorian(footer: &ParquetMetaData, index: usize) -> bool {
             parquet::basic::TimeUnit::MICROS => MILLIS_PER_DAY * 1_000,
             parquet::basic::TimeUnit::NANOS => MILLIS_PER_DAY * 1_000_000,
         },
-        _ => return column.physical_type() == PhysicalType::INT96,
+        _ => return otherwise && column.physical_type() == PhysicalType::INT96,
     };
     footer.row_groups().iter().any(|group| {
         let statistics = group
@@ -165,11 +177,11 @@ fn may_be_before_gregorian(footer: &ParquetMetaData, index: usize) -> bool {
         match statistics {
             Some(Statistics::Int32(values)) => values
                 .min_opt()
-                .is_none_or(|min| i64::from(*min) < GREGORIAN_START_DAY),
-            Some(Statistics::Int64(values)) => values
-                .min_opt()
-                .is_none_or(|min| min.div_euclid(per_day) < GREGORIAN_START_DAY),
-            _ => true,
+                .map_or(otherwise, |min| i64::from(*min) < GREGORIAN_START_DAY),
+            Some(Statistics::Int64(values)) => values.min_opt().map_or(otherwise, |min| {
+                min.div_euclid(per_day) < GREGORIAN_START_DAY
+            }),
+            _ => otherwise,
         }
     })
 }

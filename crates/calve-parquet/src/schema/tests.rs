@@ -486,7 +486,7 @@ fn groups() {
     check_root(
         &group_of(vec![variant]),
         &TypePolicy::default(),
-        "v: struct<metadata: boolean@0>",
+        "v: binary@0/Unreadable",
         "Refused Variant v",
     );
 }

@@ -7,9 +7,9 @@ use iceberg::spec::FormatVersion;
 use super::Drift;
 use super::node::{Kind, Node};
 use crate::error::{Error, Result};
-use crate::resolve::same_name;
+use crate::policy::same_name;
 use crate::schema::{FileField, FileType, Physical};
-use crate::types::{Growing, reads_as, type_text};
+use crate::types::{Growing, is_unreadable, reads_as, type_text};
 
 /// How a file may change the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,9 +147,9 @@ impl Merge<'_> {
     /// A column that cannot be read in place cannot be a column of a table.
     fn check_readable(&self, field: &FileField) -> Result<()> {
         if let FileType::Primitive {
-            physical: Physical::Unreadable,
-            ..
-        } = field.kind
+            iceberg, physical, ..
+        } = &field.kind
+            && is_unreadable(iceberg, *physical)
         {
             return Err(Error::Unreadable {
                 column: self.column(&field.name),
@@ -228,7 +228,7 @@ impl Merge<'_> {
                     iceberg, physical, ..
                 },
             ) => {
-                if *physical == Physical::Unreadable {
+                if is_unreadable(iceberg, *physical) {
                     return Err(Error::Unreadable {
                         column: self.path.join("."),
                     });
