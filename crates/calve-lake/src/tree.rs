@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use calve_base::Location;
+use calve_base::{Location, Scheme};
 use calve_storage::{ObjectInfo, Storage};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
@@ -87,8 +87,14 @@ impl Tree {
             .boxed()
     }
 
-    /// Splits the root into as many folders as are worth listing at once.
+    /// Splits the root into as many folders as are worth listing at once. It may be a file, too.
     async fn split(self: Arc<Self>, root: Folder) -> Result<Vec<Piece>> {
+        if !root.location.key().ends_with('/')
+            && let Some(object) = self.storage.head(&root.location).await?
+            && (object.size > 0 || root.location.scheme() == Scheme::File)
+        {
+            return Ok(vec![Piece::Found(Found::Object(object))]);
+        }
         let mut pieces = vec![Piece::Folder(root)];
         loop {
             let folders = count_folders(&pieces);
@@ -128,7 +134,8 @@ impl Tree {
         let Piece::Folder(folder) = piece else {
             return Ok(vec![piece]);
         };
-        let (folders, objects) = self.storage.list_folder(&folder.location).await?;
+        let (mut folders, objects) = self.storage.list_folder(&folder.location).await?;
+        folders.sort_unstable_by(|left, right| left.key().cmp(right.key()));
         let mut pieces = Vec::with_capacity(folders.len() + objects.len());
         let mut objects = objects.into_iter().peekable();
         for location in folders {

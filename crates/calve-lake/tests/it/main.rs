@@ -1,0 +1,7 @@
+//! Lakes of all shapes, read through storage.
+#![allow(clippy::unwrap_used)]
+
+mod duckdb_trees;
+mod fixtures;
+mod folders;
+mod support;
