@@ -3,6 +3,7 @@
 
 mod support;
 
+mod catalog;
 mod general;
 mod settings;
 mod tidy;

@@ -19,6 +19,7 @@ use iceberg::spec::TableMetadataBuildResult;
 use backend::BackendCatalog;
 pub use error::{Cause, Error, Result};
 pub use hive::{HiveColumn, HivePartition, HiveTable, Metastore};
+pub use metadata_file::read as read_metadata;
 pub use table::Table;
 
 /// A catalog of Iceberg tables.

@@ -18,7 +18,10 @@ const METADATA_PATH: &str = "write.metadata.path";
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Reads a metadata file, compressed or not.
-pub(crate) async fn read(storage: &Storage, location: &Location) -> Result<TableMetadata> {
+///
+/// # Errors
+/// When the file cannot be read, or is not the metadata of a table.
+pub async fn read(storage: &Storage, location: &Location) -> Result<TableMetadata> {
     let bytes = storage.read(location).await?;
     parse(&bytes).map_err(|source| Error::Metadata {
         location: location.clone(),

@@ -363,7 +363,7 @@ async fn read_manifest_list(table: Table, location: String) -> Result<ManifestLi
     let location = Location::parse(location)?;
     let bytes = table.storage().read(&location).await?;
     ManifestList::parse_with_version(&bytes, table.metadata().format_version())
-        .map_err(|source| Error::Metadata { location, source })
+        .map_err(|source| Error::ManifestList { location, source })
 }
 
 /// The statistics files of a table and its partitions.

@@ -13,9 +13,9 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
-    /// A file of the table's metadata is missing or holds something else.
-    #[error("{location} cannot be read as metadata of a table")]
-    Metadata {
+    /// A manifest list holds something else.
+    #[error("{location} cannot be read as a manifest list")]
+    ManifestList {
         /// The file.
         location: Location,
         /// Why not.

@@ -4,12 +4,12 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 
 use calve_base::{Location, TableIdent};
-use calve_catalog::Catalog;
+use calve_catalog::{Catalog, read_metadata};
 use futures::future::BoxFuture;
 use iceberg::spec::TableMetadata;
 use serde::Serialize;
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// What a registration enters, or has entered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,13 +62,8 @@ impl RegisterTable {
             }
             .into());
         }
-        let file_io = self.catalog.storage().file_io();
-        let metadata = TableMetadata::read_from(&file_io, self.metadata_location.as_str())
-            .await
-            .map_err(|source| Error::Metadata {
-                location: self.metadata_location.clone(),
-                source,
-            })?;
+        let storage = self.catalog.storage();
+        let metadata = read_metadata(storage, &self.metadata_location).await?;
         Ok(self.report(&metadata))
     }
 
