@@ -65,16 +65,16 @@ fn what_is_not_there_is_named() {
     exit 2
     --- stdout ---
     --- stderr ---
-    error: [DIR]/none.metadata.json cannot be read as metadata of a table
-      caused by: Unexpected => [DIR]/none.metadata.json: not found, source: [DIR]/none.metadata.json: not found
+    error: [DIR]/none.metadata.json: not found
     ");
     sandbox.write("not.metadata.json", b"{}");
     assert_snapshot!(sandbox.run(&["register", "noaa.ghcn", "not.metadata.json"]), @"
     exit 2
     --- stdout ---
     --- stderr ---
-    error: [DIR]/not.metadata.json cannot be read as metadata of a table
-      caused by: DataInvalid => Failed to parse json string, source: data did not match any variant of untagged enum TableMetadataEnum
+    error: [DIR]/not.metadata.json: not usable as Iceberg table metadata
+      caused by: data did not match any variant of untagged enum TableMetadataEnum
+    hint: check that this is the metadata file of an Iceberg table
     ");
 }
 

@@ -129,6 +129,33 @@ pub(crate) enum ColorChoice {
     Never,
 }
 
+/// Flags of `calve sql`.
+#[derive(Debug, Args)]
+#[allow(dead_code)]
+pub(crate) struct SqlFlags {
+    /// The query; `-` reads it from stdin
+    pub(crate) query: String,
+    /// How rows are printed; the default follows `--output-format`
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<RowFormat>,
+    /// Print the plan of the query instead of its rows
+    #[arg(long)]
+    pub(crate) explain: bool,
+}
+
+/// How rows are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RowFormat {
+    /// Aligned columns.
+    Table,
+    /// One array of row objects.
+    Json,
+    /// Comma-separated values with a header.
+    Csv,
+    /// A Parquet file.
+    Parquet,
+}
+
 /// Flags of `calve tables`.
 #[derive(Debug, Args)]
 pub(crate) struct TablesFlags {

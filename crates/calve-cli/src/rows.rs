@@ -11,8 +11,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use calve::parquet::arrow::ArrowWriter;
-use calve::parquet::file::properties::WriterProperties;
 use calve::parquet::basic::Compression;
+use calve::parquet::file::properties::WriterProperties;
 
 use crate::flags::RowFormat;
 use crate::text_table::{TextTable, visible};
@@ -51,11 +51,17 @@ impl<W: Write + Send> RowWriter<W> {
                 let schema = flat_schema(schema);
                 // A result without rows has a header all the same.
                 let empty = RecordBatch::new_empty(Arc::clone(&schema));
-                let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(&mut into);
+                let mut writer = arrow::csv::WriterBuilder::new()
+                    .with_header(true)
+                    .build(&mut into);
                 writer.write(&empty)?;
                 drop(writer);
                 Self::Csv {
-                    writer: Box::new(arrow::csv::WriterBuilder::new().with_header(false).build(into)),
+                    writer: Box::new(
+                        arrow::csv::WriterBuilder::new()
+                            .with_header(false)
+                            .build(into),
+                    ),
                     schema,
                 }
             }
@@ -185,7 +191,11 @@ fn cells(batch: &RecordBatch) -> anyhow::Result<Vec<Vec<String>>> {
 
 /// Refuses a schema in which two columns have one name: an object of JSON would hold only one.
 fn check_names(schema: &Schema) -> anyhow::Result<()> {
-    let mut names: Vec<&str> = schema.fields().iter().map(|it| it.name().as_str()).collect();
+    let mut names: Vec<&str> = schema
+        .fields()
+        .iter()
+        .map(|it| it.name().as_str())
+        .collect();
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
         None => Ok(()),
@@ -244,7 +254,9 @@ pub(crate) enum Error {
 impl calve::base::Failure for Error {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NameTwice { name } => format!("give them names of their own: SELECT … {name} AS …"),
+            Self::NameTwice { name } => {
+                format!("give them names of their own: SELECT … {name} AS …")
+            }
             Self::Terminal => "redirect stdout into a file: calve sql … > rows.parquet".to_owned(),
         })
     }

@@ -4,3 +4,4 @@ pub use calve_catalog as catalog;
 pub use calve_storage as storage;
 pub use calve_table as table;
 pub use iceberg;
+pub use parquet;

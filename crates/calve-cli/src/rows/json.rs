@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::{Array, AsArray, MapArray};
 use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type};
 use arrow::error::ArrowError;
-use arrow::json::writer::{JsonArray, make_encoder};
-use arrow::json::{Encoder, EncoderFactory, EncoderOptions, NullableEncoder, WriterBuilder};
+use arrow::json::writer::{JsonArray, NullableEncoder, make_encoder};
+use arrow::json::{Encoder, EncoderFactory, EncoderOptions, WriterBuilder};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 /// How decimals and the keys of maps are written.
@@ -119,7 +119,7 @@ impl Encoder for Floats<'_> {
 
 /// Maps as objects, whatever the type of their keys.
 struct Map<'a> {
-    map: &'a MapArray,
+    entries: &'a MapArray,
     keys: ArrayFormatter<'a>,
     values: NullableEncoder<'a>,
 }
@@ -131,7 +131,7 @@ impl<'a> Map<'a> {
         options: &'a EncoderOptions,
     ) -> Result<Self, ArrowError> {
         Ok(Self {
-            map,
+            entries: map,
             keys: ArrayFormatter::try_new(map.keys(), &PLAIN)?,
             values: make_encoder(field, map.values(), options)?,
         })
@@ -140,11 +140,11 @@ impl<'a> Map<'a> {
 
 impl Encoder for Map<'_> {
     fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
-        let offsets = self.map.value_offsets();
-        let entries = [offsets[row], offsets[row + 1]].map(|it| usize::try_from(it).unwrap_or(0));
+        let offsets = self.entries.value_offsets();
+        let bounds = [offsets[row], offsets[row + 1]].map(|it| usize::try_from(it).unwrap_or(0));
         out.push(b'{');
-        for entry in entries[0]..entries[1] {
-            if entry > entries[0] {
+        for entry in bounds[0]..bounds[1] {
+            if entry > bounds[0] {
                 out.push(b',');
             }
             quote(&self.keys.value(entry).to_string(), out);

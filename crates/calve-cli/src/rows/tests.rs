@@ -7,9 +7,21 @@ use super::*;
 fn batch() -> RecordBatch {
     let lists = vec![Some(vec![Some(1), None]), None, Some(vec![])];
     RecordBatch::try_from_iter_with_nullable([
-        ("n", Arc::new(Int64Array::from(vec![Some(1), None, Some(300)])) as ArrayRef, true),
-        ("text", Arc::new(StringArray::from(vec![Some("a,b"), Some("tab\t"), None])), true),
-        ("list", Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(lists)), true),
+        (
+            "n",
+            Arc::new(Int64Array::from(vec![Some(1), None, Some(300)])) as ArrayRef,
+            true,
+        ),
+        (
+            "text",
+            Arc::new(StringArray::from(vec![Some("a,b"), Some("tab\t"), None])),
+            true,
+        ),
+        (
+            "list",
+            Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(lists)),
+            true,
+        ),
     ])
     .unwrap()
 }
@@ -31,8 +43,19 @@ fn text(format: RowFormat, batches: &[RecordBatch]) -> String {
 
 #[test]
 fn rows_as_a_table() {
-    assert_snapshot!(text(RowFormat::Table, &[batch()]), @"");
-    assert_snapshot!(text(RowFormat::Table, &[]), @"");
+    assert_snapshot!(text(RowFormat::Table, &[batch()]), @r#"
+       n  text   list
+    ----  -----  ---------
+       1  a,b    [1, NULL]
+    NULL  tab\t  NULL
+     300  NULL   []
+    (3 rows)
+    "#);
+    assert_snapshot!(text(RowFormat::Table, &[]), @"
+    n  text  list
+    -  ----  ----
+    (0 rows)
+    ");
 }
 
 #[test]
@@ -45,13 +68,21 @@ fn rows_beyond_the_window_are_printed_whole() {
 
 #[test]
 fn rows_as_json() {
-    assert_snapshot!(text(RowFormat::Json, &[batch()]), @"");
+    assert_snapshot!(text(RowFormat::Json, &[batch()]), @r#"[{"n":1,"text":"a,b","list":[1,null]},{"n":null,"text":"tab\t","list":null},{"n":300,"text":null,"list":[]}]"#);
     assert_eq!(text(RowFormat::Json, &[]), "[]\n");
 }
 
 #[test]
 fn rows_as_csv() {
-    assert_snapshot!(text(RowFormat::Csv, &[batch(), batch()]), @"");
+    assert_snapshot!(text(RowFormat::Csv, &[batch(), batch()]), @r#"
+    n,text,list
+    1,"a,b","[1,null]"
+    ,tab	,
+    300,,[]
+    1,"a,b","[1,null]"
+    ,tab	,
+    300,,[]
+    "#);
     assert_eq!(text(RowFormat::Csv, &[]), "n,text,list\n");
 }
 
