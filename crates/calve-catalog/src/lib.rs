@@ -2,6 +2,7 @@
 
 mod backend;
 mod error;
+mod glue;
 mod hive;
 mod memory;
 mod metadata_file;
@@ -24,7 +25,7 @@ pub use table::Table;
 
 /// A catalog of Iceberg tables.
 ///
-/// Every implementation passes the same contract suite (`tests/contract.rs`).
+/// Every implementation passes the same contract suite (`tests/contract`).
 #[async_trait]
 pub trait Catalog: Debug + Send + Sync {
     /// The name the user gave it.
@@ -87,32 +88,37 @@ pub trait Catalog: Debug + Send + Sync {
 pub async fn open(name: &str, properties: Properties) -> Result<Arc<dyn Catalog>> {
     let kind = kind(name, &properties)?;
     let warehouse = warehouse(name, &properties)?;
-    let name = name.to_owned();
     Ok(match kind {
         Kind::Sql => {
-            let backend = sql::Sql::open(&name, &properties).await?;
-            Arc::new(BackendCatalog {
-                name,
-                storage: Storage::new(properties),
-                warehouse,
-                backend,
-            })
+            let backend = sql::Sql::open(name, &properties).await?;
+            catalog(name, properties, warehouse, backend)
         }
-        Kind::Memory => {
-            let backend = memory::Memory::new(&name);
-            Arc::new(BackendCatalog {
-                name,
-                storage: Storage::new(properties),
-                warehouse,
-                backend,
-            })
+        Kind::Glue => {
+            let backend = glue::Glue::open(name, &properties).await?;
+            catalog(name, properties, warehouse, backend)
         }
+        Kind::Memory => catalog(name, properties, warehouse, memory::Memory::new(name)),
+    })
+}
+
+fn catalog<B: backend::Backend + 'static>(
+    name: &str,
+    properties: Properties,
+    warehouse: Option<Location>,
+    backend: B,
+) -> Arc<dyn Catalog> {
+    Arc::new(BackendCatalog {
+        name: name.to_owned(),
+        storage: Storage::new(properties),
+        warehouse,
+        backend,
     })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Sql,
+    Glue,
     Memory,
 }
 
@@ -125,6 +131,7 @@ fn kind(catalog: &str, properties: &Properties) -> Result<Kind> {
     if let Some(kind) = properties.get("type") {
         return match kind.as_str() {
             "sql" | "jdbc" => Ok(Kind::Sql),
+            "glue" => Ok(Kind::Glue),
             "memory" | "in-memory" => Ok(Kind::Memory),
             other => Err(wrong(
                 "type",
@@ -181,6 +188,7 @@ mod tests {
             );
         }
         check(&[("type", "sql")], Ok(Kind::Sql));
+        check(&[("type", "glue"), ("uri", "unused")], Ok(Kind::Glue));
         check(&[("type", "memory")], Ok(Kind::Memory));
         check(&[("uri", "sqlite:///x.db")], Ok(Kind::Sql));
         check(&[("uri", "postgresql+psycopg2://h/d")], Ok(Kind::Sql));

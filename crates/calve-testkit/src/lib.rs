@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test kit fails by panicking")]
 
 pub mod lakes;
+pub mod moto;
 pub mod python;
 pub mod s3;
 
