@@ -204,7 +204,7 @@ impl<B: Backend> Catalog for BackendCatalog<B> {
             location: &location,
             metadata: &build.metadata,
         };
-        match self.move_pointer(ident, base, entry).await {
+        match Box::pin(self.move_pointer(ident, base, entry)).await {
             Ok(()) => {
                 self.delete_expired(&build.metadata, &build.expired_metadata_logs)
                     .await;
@@ -225,7 +225,7 @@ impl<B: Backend> Catalog for BackendCatalog<B> {
             location,
             metadata: &metadata,
         };
-        self.move_pointer(ident, None, entry).await?;
+        Box::pin(self.move_pointer(ident, None, entry)).await?;
         Ok(self.table(ident, metadata, location.clone()))
     }
 

@@ -6,7 +6,7 @@ mod proxy;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{ChildStdin, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::OnceLock;
 
 pub use proxy::{Loss, Proxy};
@@ -17,8 +17,8 @@ const REGION: &str = "us-east-1";
 #[derive(Debug)]
 pub struct Moto {
     address: SocketAddr,
-    /// The server ends when this closes.
-    _lifeline: ChildStdin,
+    /// The server ends when its standard input closes.
+    _server: Child,
 }
 
 impl Moto {
@@ -39,7 +39,6 @@ impl Moto {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the interpreter starts");
-        let lifeline = child.stdin.take().expect("standard input is a pipe");
         let stdout = child.stdout.take().expect("standard output is a pipe");
         let mut line = String::new();
         BufReader::new(stdout)
@@ -52,7 +51,7 @@ impl Moto {
             .and_then(|port| u16::try_from(port).ok());
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], port.expect("a port"))),
-            _lifeline: lifeline,
+            _server: child,
         }
     }
 
@@ -98,11 +97,11 @@ impl Moto {
     pub fn glue(&self, operation: &str, request: &serde_json::Value) -> serde_json::Value {
         let scope = format!("test-key/20260101/{REGION}/glue/aws4_request");
         let authorization = format!(
-            "Authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
+            "Authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0\r\n"
         );
         let headers = [
-            format!("X-Amz-Target: AWSGlue.{operation}"),
-            "Content-Type: application/x-amz-json-1.1".to_owned(),
+            format!("X-Amz-Target: AWSGlue.{operation}\r\n"),
+            "Content-Type: application/x-amz-json-1.1\r\n".to_owned(),
             authorization,
         ];
         let answer = self.send("POST /", &headers, &request.to_string());
@@ -113,15 +112,12 @@ impl Moto {
 
     fn send(&self, line: &str, headers: &[String], body: &str) -> String {
         let mut connection = TcpStream::connect(self.address).expect("moto listens");
-        let headers: String = headers
-            .iter()
-            .map(|header| format!("{header}\r\n"))
-            .collect();
         let length = body.len();
         write!(
             connection,
-            "{line} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n{body}",
-            self.address
+            "{line} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{}Content-Length: {length}\r\n\r\n{body}",
+            self.address,
+            headers.concat()
         )
         .expect("moto reads");
         let mut answer = String::new();

@@ -60,7 +60,7 @@ pub(crate) fn parse(catalog: &str, properties: &Properties) -> Result<Target> {
     }
 }
 
-/// What follows `sqlite:`. With three slashes (SQLAlchemy) or none a relative path follows, with four
+/// What follows `sqlite:`. With three slashes (as in `SQLAlchemy`) or none a relative path follows, with four
 /// or one an absolute path.
 fn sqlite(rest: &str) -> Result<Target, String> {
     let (path, options) = rest.split_once('?').unwrap_or((rest, ""));

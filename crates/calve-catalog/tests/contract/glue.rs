@@ -44,11 +44,7 @@ fn rich_schema() -> Schema {
     };
     let map = MapType::new(
         Arc::new(NestedField::map_key_element(33, Type::Primitive(P::String))),
-        Arc::new(NestedField::map_value_element(
-            34,
-            list(35),
-            false,
-        )),
+        Arc::new(NestedField::map_value_element(34, list(35), false)),
     );
     let address = StructType::new(vec![
         Arc::new(field(22, "street", false, P::String)),

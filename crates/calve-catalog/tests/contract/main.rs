@@ -1,5 +1,7 @@
 //! The laws that every catalog keeps, over every catalog.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::print_stdout, reason = "tests say what they skip")]
+#![allow(clippy::large_futures, reason = "tests have few futures")]
 
 mod glue;
 mod laws;

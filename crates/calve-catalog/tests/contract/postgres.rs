@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 /// Who runs the server when the tests run as root, which PostgreSQL refuses.
 const NOBODY: u32 = 65_534;
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) struct Server {
     process: Child,
