@@ -316,3 +316,157 @@ impl<'a> Parser<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{HiveColumn, HiveType};
+    use crate::union::SchemaUnion;
+
+    /// Checks what a column of a Hive type becomes, and the codes of the findings.
+    #[track_caller]
+    fn check(hive_type: &str, iceberg: &str, findings: &str) {
+        let mut union = SchemaUnion::for_new_table(&[]);
+        let column = HiveColumn {
+            name: "a".into(),
+            hive_type: hive_type.into(),
+            comment: None,
+        };
+        let found = union.seed(&[column]).unwrap();
+        let schema = union.schema().unwrap();
+        let field = &schema.as_struct().fields()[0];
+        assert_eq!(crate::types::type_text(&field.field_type), iceberg);
+        let found: Vec<String> = found
+            .iter()
+            .map(|finding| format!("{:?} {}", finding.code, finding.column))
+            .collect();
+        assert_eq!(found.join(", "), findings);
+    }
+
+    #[track_caller]
+    fn check_wrong(hive_type: &str, message: &str) {
+        let error = HiveType::parse(hive_type).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("Hive type `{hive_type}`: {message}")
+        );
+    }
+
+    #[test]
+    fn primitives() {
+        check("boolean", "boolean", "");
+        for small in ["tinyint", "smallint", "int", "integer", " INT "] {
+            check(small, "int", "");
+        }
+        check("bigint", "long", "");
+        check("float", "float", "");
+        check("double", "double", "");
+        check("double  precision", "double", "");
+        check("date", "date", "");
+        check("string", "string", "");
+        check("binary", "binary", "");
+        check("timestamp", "timestamp", "");
+        check("timestamp with local time zone", "timestamptz", "");
+        check("decimal", "decimal(10, 0)", "");
+        check("decimal(12)", "decimal(12, 0)", "");
+        check("decimal(12, 2)", "decimal(12, 2)", "");
+        check("DECIMAL(38,38)", "decimal(38, 38)", "");
+    }
+
+    #[test]
+    fn text_of_limited_length() {
+        check("char(10)", "string", "PaddedText a");
+        check("varchar(65535)", "string", "PaddedText a");
+        check(
+            "struct<b:char(1),c:array<varchar(2)>,d:map<string,varchar(3)>>",
+            "struct<b:string,c:array<string>,d:map<string,string>>",
+            "PaddedText a.b, PaddedText a.c.element, PaddedText a.d.value",
+        );
+    }
+
+    #[test]
+    fn nested_types() {
+        check("array<int>", "array<int>", "");
+        check(
+            "map<string,array<decimal(5,2)>>",
+            "map<string,array<decimal(5, 2)>>",
+            "",
+        );
+        check(
+            "struct<a:int,b:array<string>,C:struct<d:bigint>>",
+            "struct<a:int,b:array<string>,C:struct<d:long>>",
+            "",
+        );
+        check(
+            "struct< a : int , b : map< int , int > >",
+            "struct<a:int,b:map<int,int>>",
+            "",
+        );
+        check(
+            "struct<`a:b,c`:int,my name:int>",
+            "struct<a:b,c:int,my name:int>",
+            "",
+        );
+        check("struct<über$x:int>", "struct<über$x:int>", "");
+    }
+
+    #[test]
+    fn comments_of_fields() {
+        let parsed = HiveType::parse(
+            "struct<a:int COMMENT 'one, > two',b:array<int> comment \"x\",c:decimal(3,1) comment ''>",
+        )
+        .unwrap();
+        let HiveType::Struct(fields) = parsed else {
+            panic!("{parsed:?}");
+        };
+        let comments: Vec<_> = fields
+            .iter()
+            .map(|field| field.comment.as_deref())
+            .collect();
+        assert_eq!(comments, [Some("one, > two"), Some("x"), Some("")]);
+        assert_eq!(fields[2].name, "c");
+    }
+
+    #[test]
+    fn what_is_no_type() {
+        check_wrong("", "a type is missing");
+        check_wrong(
+            "uniontype<int,string>",
+            "Iceberg has no type for `uniontype`",
+        );
+        check_wrong(
+            "interval_day_time",
+            "Iceberg has no type for `interval_day_time`",
+        );
+        check_wrong("void", "Iceberg has no type for `void`");
+        check_wrong("int>", "something follows the type");
+        check_wrong("array<int", "`>` is missing");
+        check_wrong("map<int>", "`,` is missing");
+        check_wrong("struct<>", "`:` is missing");
+        check_wrong("struct<:int>", "a field has no name");
+        check_wrong("struct<a:int", "`>` is missing");
+        check_wrong(
+            "decimal(39,1)",
+            "a decimal has 1 to 38 digits, and its scale is not more",
+        );
+        check_wrong(
+            "decimal(3,4)",
+            "a decimal has 1 to 38 digits, and its scale is not more",
+        );
+        check_wrong("decimal(x)", "what stands in parentheses is no number");
+        check_wrong("char(1,2)", "text has one length");
+        check_wrong("int comment 'x'", "something follows the type");
+        check_wrong(
+            "struct<a:array<int> comment x>",
+            "a comment is not in quotes",
+        );
+        let deep = format!("{}int{}", "array<".repeat(100_000), ">".repeat(100_000));
+        assert!(HiveType::parse(&deep).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in "[a-z<>:,()'`0-9 ]{0,40}") {
+            let _ = HiveType::parse(&text);
+        }
+    }
+}

@@ -181,3 +181,141 @@ pub(crate) fn children(field_type: &Type) -> Vec<NestedFieldRef> {
         Type::Map(map) => vec![Arc::clone(&map.key_field), Arc::clone(&map.value_field)],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use iceberg::spec::Schema;
+
+    use super::NameMapping;
+    use crate::resolve::tests::schema;
+
+    #[track_caller]
+    fn check_of_schema(table: &Schema, json: &str) {
+        let mapping = NameMapping::of_schema(table);
+        assert_eq!(mapping.to_json(), json);
+        assert_eq!(NameMapping::parse(json).unwrap(), mapping);
+    }
+
+    #[test]
+    fn mappings_of_schemas() {
+        check_of_schema(&schema("1 a: int"), r#"[{"field-id":1,"names":["a"]}]"#);
+        check_of_schema(
+            &schema("1 s: struct<2 b: int>, 3 l: list<4 element: struct<5 c: int>>"),
+            concat!(
+                r#"[{"field-id":1,"names":["s"],"fields":[{"field-id":2,"names":["b"]}]},"#,
+                r#"{"field-id":3,"names":["l"],"fields":[{"field-id":4,"names":["element"],"#,
+                r#""fields":[{"field-id":5,"names":["c"]}]}]}]"#
+            ),
+        );
+        check_of_schema(
+            &schema("1 m: map<2 key!: string, 3 value: int>"),
+            concat!(
+                r#"[{"field-id":1,"names":["m"],"fields":[{"field-id":2,"names":["key"]},"#,
+                r#"{"field-id":3,"names":["value"]}]}]"#
+            ),
+        );
+        check_of_schema(&schema(""), "[]");
+    }
+
+    /// Others write spaces, empty or null fields, and names without an id.
+    #[track_caller]
+    fn check_parse(json: &str, printed: &str) {
+        assert_eq!(NameMapping::parse(json).unwrap().to_json(), printed);
+    }
+
+    #[test]
+    fn other_writers() {
+        check_parse(
+            r#"[ { "field-id": 1, "names": ["id", "record_id"] } ]"#,
+            r#"[{"field-id":1,"names":["id","record_id"]}]"#,
+        );
+        check_parse(
+            r#"[{"field-id":1,"names":["a"],"fields":[]},{"names":["b"],"fields":null}]"#,
+            r#"[{"field-id":1,"names":["a"]},{"names":["b"]}]"#,
+        );
+        check_parse(
+            r#"[{"field-id":1,"names":[],"unknown":true}]"#,
+            r#"[{"field-id":1,"names":[]}]"#,
+        );
+    }
+
+    #[track_caller]
+    fn check_wrong(json: &str, message: &str) {
+        let error = NameMapping::parse(json).unwrap_err().to_string();
+        assert!(error.starts_with(message), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_mapping() {
+        check_wrong("", "name mapping: ");
+        check_wrong("{}", "name mapping: ");
+        check_wrong(r#"[{"field-id":1}]"#, "name mapping: missing field `names`");
+        check_wrong(
+            r#"[{"field-id":1,"names":["a"]},{"field-id":2,"names":["a"]}]"#,
+            "name mapping: `a` stands for two fields",
+        );
+        check_wrong(
+            r#"[{"field-id":1,"names":["s"],"fields":[{"field-id":2,"names":["a"]},{"names":["a"]}]}]"#,
+            "name mapping: `s.a` stands for two fields",
+        );
+    }
+
+    #[test]
+    fn names_are_added_anywhere() {
+        let mut mapping = NameMapping::of_schema(&schema("1 s: struct<2 b: int>"));
+        assert!(mapping.add_name(2, "B"));
+        assert!(!mapping.add_name(2, "B"));
+        assert!(!mapping.add_name(9, "B"));
+        assert_eq!(mapping.find(2).unwrap().names, ["b", "B"]);
+        assert_eq!(mapping.find(9), None);
+    }
+
+    #[track_caller]
+    fn check_merge(mapping: &str, table: &str, merged: &str) {
+        let mut actual = NameMapping::parse(mapping).unwrap();
+        let changed = actual.merge_schema(&schema(table));
+        assert_eq!(actual.to_json(), merged);
+        assert_eq!(changed, mapping != merged);
+        assert!(
+            !actual.merge_schema(&schema(table)),
+            "merging again changes nothing"
+        );
+    }
+
+    #[test]
+    fn schemas_are_merged() {
+        let a = r#"[{"field-id":1,"names":["a","A"]}]"#;
+        check_merge(a, "1 a: int", a);
+        check_merge(
+            a,
+            "1 a: int, 2 b: struct<3 c: int>",
+            concat!(
+                r#"[{"field-id":1,"names":["a","A"]},{"field-id":2,"names":["b"],"#,
+                r#""fields":[{"field-id":3,"names":["c"]}]}]"#
+            ),
+        );
+        check_merge(
+            r#"[{"field-id":1,"names":["s"]}]"#,
+            "1 s: struct<2 b: int>",
+            r#"[{"field-id":1,"names":["s"],"fields":[{"field-id":2,"names":["b"]}]}]"#,
+        );
+        // The column was dropped and made again: the name goes to the living one.
+        check_merge(
+            a,
+            "2 a: int",
+            r#"[{"field-id":1,"names":["A"]},{"field-id":2,"names":["a"]}]"#,
+        );
+        // The column was renamed and another made under its old name: old files still mean the first.
+        check_merge(
+            a,
+            "1 b: int, 2 a: int",
+            r#"[{"field-id":1,"names":["a","A"]},{"field-id":2,"names":[]}]"#,
+        );
+        let nothing = r#"[{"names":["a"]}]"#;
+        check_merge(
+            nothing,
+            "1 a: int",
+            r#"[{"names":["a"]},{"field-id":1,"names":[]}]"#,
+        );
+    }
+}

@@ -1,5 +1,8 @@
 //! Which column of a file is which field of a table.
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::collections::{HashMap, HashSet};
 
 use iceberg::spec::{FormatVersion, NestedFieldRef, PrimitiveType, Schema, Type};

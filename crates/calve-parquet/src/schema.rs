@@ -10,7 +10,7 @@ mod leaf;
 #[cfg(test)]
 mod corpus_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 

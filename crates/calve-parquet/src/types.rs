@@ -1,5 +1,6 @@
 //! Which types can be read as which, and which type holds two.
 
+use std::cmp::Ordering;
 use std::fmt::Write;
 
 use iceberg::spec::{FormatVersion, PrimitiveType, Type};
@@ -67,68 +68,87 @@ fn same_bytes(left: &PrimitiveType, right: &PrimitiveType) -> bool {
     )
 }
 
-/// A type that grows with the files. `loose`: so far nothing says which of two types it is
-/// (INT96: with or without a zone; byte arrays without an annotation: binary or text).
+/// How sure it is which of two types a column has: a timestamp with or without a zone, binary or text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Certainty {
+    /// A catalog says that it may be either.
+    Open,
+    /// Files store it without saying which (INT96, byte arrays without an annotation).
+    Loose,
+    /// A file or a table says which.
+    Firm,
+}
+
+/// A type that grows with the files.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Growing {
     pub(crate) primitive: PrimitiveType,
-    pub(crate) loose: bool,
+    pub(crate) certainty: Certainty,
 }
 
 impl Growing {
+    pub(crate) fn firm(primitive: PrimitiveType) -> Self {
+        Self {
+            primitive,
+            certainty: Certainty::Firm,
+        }
+    }
+
     /// The type of a leaf of a file.
     pub(crate) fn of_file(primitive: &PrimitiveType, physical: Physical) -> Self {
+        let loose = matches!(physical, Physical::Int96 | Physical::Unannotated);
         Self {
             primitive: primitive.clone(),
-            loose: matches!(physical, Physical::Int96 | Physical::Unannotated),
+            certainty: if loose {
+                Certainty::Loose
+            } else {
+                Certainty::Firm
+            },
         }
     }
 
     /// The narrowest type that holds both, if there is one.
     pub(crate) fn unite(&self, file: &Self, version: FormatVersion) -> Option<Self> {
-        use PrimitiveType as P;
         let (left, right) = (&self.primitive, &file.primitive);
-        let firm = |primitive: &P| {
-            Some(Self {
+        if self.certainty.min(file.certainty) < Certainty::Firm && are_alike(left, right) {
+            let primitive = match self.certainty.cmp(&file.certainty) {
+                Ordering::Less => right,
+                Ordering::Greater => left,
+                // Both leave it open: the order of the files must not matter.
+                Ordering::Equal if is_wider(right) => right,
+                Ordering::Equal => left,
+            };
+            return Some(Self {
                 primitive: primitive.clone(),
-                loose: false,
-            })
-        };
-        match (self.loose, file.loose) {
-            (true, true) if is_text_or_bytes(left) && is_text_or_bytes(right) => Some(Self {
-                primitive: if *left == P::String {
-                    P::String
-                } else {
-                    right.clone()
-                },
-                loose: true,
-            }),
-            (true, true) if is_zoned_or_not(left) && is_zoned_or_not(right) => Some(file.clone()),
-            (true, false) if may_become(left, right) => firm(right),
-            (false, true) if may_become(right, left) => firm(left),
-            _ if left == right => firm(left),
-            _ if promotes(left, right, version) => firm(right),
-            _ if promotes(right, left, version) => firm(left),
-            _ if same_bytes(left, right) => firm(&P::Uuid),
-            _ => None,
+                certainty: self.certainty.max(file.certainty),
+            });
         }
+        let held = if left == right || promotes(right, left, version) {
+            left.clone()
+        } else if promotes(left, right, version) {
+            right.clone()
+        } else if same_bytes(left, right) {
+            PrimitiveType::Uuid
+        } else {
+            return None;
+        };
+        Some(Self::firm(held))
     }
 }
 
-/// Whether a loose type may turn out to be another.
-fn may_become(loose: &PrimitiveType, firm: &PrimitiveType) -> bool {
-    (is_text_or_bytes(loose) && is_text_or_bytes(firm))
-        || (is_zoned_or_not(loose) && is_zoned_or_not(firm))
+/// Whether two types are the two that a column may turn out to have.
+fn are_alike(left: &PrimitiveType, right: &PrimitiveType) -> bool {
+    use PrimitiveType as P;
+    let text = |primitive: &P| matches!(primitive, P::String | P::Binary);
+    let timestamp = |primitive: &P| matches!(primitive, P::Timestamp | P::Timestamptz);
+    (text(left) && text(right)) || (timestamp(left) && timestamp(right))
 }
 
-fn is_text_or_bytes(primitive: &PrimitiveType) -> bool {
-    matches!(primitive, PrimitiveType::String | PrimitiveType::Binary)
-}
-
-fn is_zoned_or_not(primitive: &PrimitiveType) -> bool {
+/// Of two types that are alike, whether it is the one that says more.
+fn is_wider(primitive: &PrimitiveType) -> bool {
     matches!(
         primitive,
-        PrimitiveType::Timestamp | PrimitiveType::Timestamptz
+        PrimitiveType::String | PrimitiveType::Timestamptz
     )
 }
 

@@ -112,10 +112,7 @@ impl SchemaUnion {
         let unplaced = partition_columns
             .iter()
             .map(|(name, primitive)| {
-                let growing = Growing {
-                    primitive: primitive.clone(),
-                    loose: false,
-                };
+                let growing = Growing::firm(primitive.clone());
                 let mut node = Node::new(name, false, Kind::Primitive(growing));
                 node.from_path = true;
                 node
@@ -302,6 +299,11 @@ impl SchemaUnion {
     pub fn path_columns_in_files(&self) -> Vec<String> {
         let in_files = self.tree.nodes.iter().filter(|node| node.in_files);
         in_files.map(|node| node.name.clone()).collect()
+    }
+
+    /// The field ids of the columns whose values come from paths, as [`crate::resolve_with`] wants them.
+    pub fn path_field_ids(&self) -> Vec<i32> {
+        path_ids(&self.tree)
     }
 
     /// The paths of all text columns so far, for [`crate::TypePolicy::text_columns`].

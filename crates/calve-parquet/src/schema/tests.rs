@@ -17,6 +17,15 @@ fn parse(body: &str) -> ParquetType {
     parse_message_type(&format!("message m {{ {body} }}")).unwrap()
 }
 
+/// The schema of a file by the default policy, from the fields of a message.
+pub(crate) fn file(body: &str) -> FileSchema {
+    file_with(body, &TypePolicy::default())
+}
+
+pub(crate) fn file_with(body: &str, policy: &TypePolicy) -> FileSchema {
+    FileSchema::from_parquet(&parse(body), policy)
+}
+
 /// `name:type`, with `!` behind what is required and `#` before a field id.
 fn render(fields: &[&FileField]) -> String {
     let rendered: Vec<String> = fields.iter().map(|field| render_field(field)).collect();
@@ -547,8 +556,7 @@ fn names() {
 
 #[test]
 fn ids() {
-    let coverage =
-        |body: &str| FileSchema::from_parquet(&parse(body), &TypePolicy::default()).id_coverage();
+    let coverage = |body: &str| file(body).id_coverage();
     assert_eq!(coverage("optional int32 a;"), IdCoverage::None);
     assert_eq!(coverage("optional int32 a = 1;"), IdCoverage::All);
     assert_eq!(

@@ -8,8 +8,8 @@ use super::Drift;
 use super::node::{Kind, Node};
 use crate::error::{Error, Result};
 use crate::policy::same_name;
-use crate::schema::{FileField, FileType, Physical};
-use crate::types::{Growing, is_unreadable, reads_as, type_text};
+use crate::schema::{FileField, FileType};
+use crate::types::{Certainty, Growing, is_unreadable, reads_as, type_text};
 
 /// How a file may change the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -237,8 +237,8 @@ impl Merge<'_> {
                     if !reads_as(iceberg, *physical, &growing.primitive, self.version) {
                         return Err(self.conflict(node, field));
                     }
-                    let loose = matches!(physical, Physical::Int96 | Physical::Unannotated);
-                    if growing.primitive != *iceberg && !loose {
+                    let firm = Growing::of_file(iceberg, *physical).certainty == Certainty::Firm;
+                    if growing.primitive != *iceberg && firm {
                         self.narrower(iceberg.to_string(), growing.primitive.to_string());
                     }
                     return Ok(());
@@ -271,7 +271,7 @@ impl Merge<'_> {
                 from,
                 to,
             });
-        } else if leaf.primitive != united.primitive && !leaf.loose {
+        } else if leaf.primitive != united.primitive && leaf.certainty == Certainty::Firm {
             self.narrower(leaf.primitive.to_string(), to);
         }
         *growing = united;

@@ -10,7 +10,7 @@ use iceberg::spec::{
 use crate::hive_type::{HiveField, HiveType};
 use crate::name_mapping::{MappedField, children};
 use crate::schema::{FileField, FileType};
-use crate::types::Growing;
+use crate::types::{Certainty, Growing};
 
 /// A field of the union.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,10 +64,7 @@ impl Node {
             Box::new(nodes.next().unwrap_or_else(missing))
         };
         let kind = match field.field_type.as_ref() {
-            Type::Primitive(primitive) => Kind::Primitive(Growing {
-                primitive: primitive.clone(),
-                loose: false,
-            }),
+            Type::Primitive(primitive) => Kind::Primitive(Growing::firm(primitive.clone())),
             Type::List(_) => Kind::List(boxed()),
             Type::Map(_) => Kind::Map(boxed(), boxed()),
             Type::Struct(_) => Kind::Struct(nodes.collect()),
@@ -146,10 +143,12 @@ impl Kind {
                 Self::Map(inner("key", true, key), inner("value", false, value))
             }
             HiveType::Struct(fields) => Self::Struct(fields.iter().map(Node::of_hive).collect()),
-            primitive => Self::Primitive(Growing {
-                primitive: primitive.as_primitive().unwrap_or(PrimitiveType::String),
-                loose: matches!(primitive, HiveType::Timestamp | HiveType::Binary),
+            HiveType::Timestamp | HiveType::Binary => Self::Primitive(Growing {
+                primitive: hive_type.as_primitive().unwrap_or(PrimitiveType::Binary),
+                certainty: Certainty::Open,
             }),
+            HiveType::Primitive(primitive) => Self::Primitive(Growing::firm(primitive.clone())),
+            HiveType::PaddedText(_) => Self::Primitive(Growing::firm(PrimitiveType::String)),
         }
     }
 
