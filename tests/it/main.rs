@@ -6,4 +6,5 @@ mod support;
 mod catalog;
 mod general;
 mod settings;
+mod tables;
 mod tidy;

@@ -149,10 +149,11 @@ fn files_are_not_long() {
             .lines()
             .take_while(|line| !line.starts_with("#[cfg(test)]"))
             .count();
+        let name = relative(&path);
+        let is_test = name.ends_with("tests.rs") || name.contains("tests/");
         assert!(
-            lines <= MAXIMUM_LINES || relative(&path).ends_with("tests.rs"),
-            "{} has {lines} lines before its tests, more than {MAXIMUM_LINES}",
-            relative(&path)
+            lines <= MAXIMUM_LINES || is_test,
+            "{name} has {lines} lines before its tests, more than {MAXIMUM_LINES}"
         );
     }
 }
@@ -163,7 +164,7 @@ fn only_the_settings_read_the_environment() {
         let name = relative(&path);
         let may_read = name.starts_with("crates/calve-cli/src/settings")
             || name.starts_with("crates/calve-testkit/")
-            || name.starts_with("tests/");
+            || name.contains("tests/");
         let content = fs_err::read_to_string(&path).unwrap();
         assert!(
             may_read || !content.contains(concat!("env::", "var")),

@@ -249,7 +249,7 @@ impl std::fmt::Display for SortField {
             Transform::Identity => f.write_str(&self.source)?,
             transform => write!(f, "{transform}({})", self.source)?,
         }
-        write!(f, " {} {}", self.direction, self.null_order)
+        write!(f, " {} nulls {}", self.direction, self.null_order)
     }
 }
 

@@ -1,0 +1,64 @@
+use std::io::Read;
+use std::sync::atomic::Ordering;
+
+use anyhow::Context as _;
+use calve::query::{Session, SessionOptions};
+use futures::TryStreamExt;
+
+use super::Context;
+use crate::flags::{OutputFormat, RowFormat, SqlFlags};
+use crate::rows::{Error, RowWriter};
+use crate::status::ExitStatus;
+
+/// Runs a query and prints its rows, or its plan.
+pub(crate) async fn sql(context: &Context, flags: SqlFlags) -> anyhow::Result<ExitStatus> {
+    let format = match (flags.format, context.settings.output) {
+        (Some(format), _) => format,
+        (None, OutputFormat::Table) => RowFormat::Table,
+        (None, OutputFormat::Json) => RowFormat::Json,
+    };
+    if format == RowFormat::Parquet && context.settings.stdout_is_terminal {
+        return Err(Error::Terminal.into());
+    }
+    let query = match flags.query.as_str() {
+        "-" => read_stdin()?,
+        _ => flags.query,
+    };
+    let session = Session::new(context.open_catalog().await?, options(context))?;
+    let mut frame = session.sql(&query).await?;
+    if flags.explain {
+        frame = frame.explain(false, false)?;
+    }
+    let mut rows = frame.execute_stream().await?;
+    let stdout = context.printer.stream();
+    let closed = stdout.closed();
+    let mut writer = RowWriter::new(format, &rows.schema(), stdout)?;
+    while let Some(batch) = rows.try_next().await? {
+        writer.write(&batch)?;
+        if closed.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    writer.finish()?;
+    Ok(ExitStatus::Done)
+}
+
+/// The bounds of the session, as the settings say.
+fn options(context: &Context) -> SessionOptions {
+    let settings = &context.settings;
+    SessionOptions {
+        memory_bytes: settings.memory_bytes,
+        spill_dir: settings.spill_dir.clone(),
+        concurrency: settings.concurrency,
+        working_directory: Some(settings.working_directory().to_owned()),
+    }
+}
+
+/// Reads the query from stdin.
+fn read_stdin() -> anyhow::Result<String> {
+    let mut query = String::new();
+    std::io::stdin()
+        .read_to_string(&mut query)
+        .context("the query cannot be read from stdin")?;
+    Ok(query)
+}
