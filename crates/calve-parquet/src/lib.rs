@@ -3,7 +3,6 @@
 //!
 //! Pure functions over bytes and footers. This crate opens nothing and knows no catalog.
 
-mod encryption;
 mod error;
 mod hive_type;
 mod metrics;
@@ -15,7 +14,6 @@ mod schema;
 mod types;
 mod union;
 
-pub use encryption::has_encrypted_columns;
 pub use error::{Error, Result};
 pub use hive_type::{HiveColumn, HiveField, HiveType};
 pub use metrics::{

@@ -168,6 +168,4 @@ pub enum FindingCode {
     CodecBrotli,
     /// Dates or timestamps before 1582-10-15 in the hybrid Julian calendar.
     HybridCalendar,
-    /// Encrypted columns.
-    Encrypted,
 }
