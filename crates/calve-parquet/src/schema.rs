@@ -10,6 +10,8 @@ mod leaf;
 #[cfg(test)]
 mod corpus_tests;
 #[cfg(test)]
+mod file_tests;
+#[cfg(test)]
 mod shape_tests;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -3,6 +3,8 @@
 mod merge;
 mod node;
 #[cfg(test)]
+mod order_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;

@@ -117,3 +117,53 @@ fn text(bytes: &mut Vec<u8>, text: &str) {
 fn number(bytes: &mut Vec<u8>, number: i32) {
     bytes.extend_from_slice(&number.to_le_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::of;
+    use crate::policy::TypePolicy;
+    use crate::schema::tests::parse;
+
+    #[test]
+    fn fingerprints_tell_schemas_and_policies_apart() {
+        let bodies = [
+            "optional int32 a;",
+            "required int32 a;",
+            "optional int32 b;",
+            "optional int64 a;",
+            "optional int32 a = 1;",
+            "optional int32 a (DATE);",
+            "optional int32 a; optional int32 b;",
+            "optional group a { optional int32 b; } optional int32 c;",
+            "optional group a { optional int32 b; optional int32 c; }",
+            "optional int64 a (TIMESTAMP(MICROS,true));",
+            "optional int64 a (TIMESTAMP(MICROS,false));",
+            "optional fixed_len_byte_array(4) a;",
+            "optional fixed_len_byte_array(5) a;",
+            "optional int32 a (DECIMAL(5,2));",
+            "optional int32 a (DECIMAL(6,2));",
+        ];
+        let policies = [
+            TypePolicy::default(),
+            TypePolicy {
+                int96_is_instant: false,
+                ..TypePolicy::default()
+            },
+            TypePolicy {
+                text_columns: vec!["a".into()],
+                ..TypePolicy::default()
+            },
+        ];
+        let mut seen = HashSet::new();
+        for body in bodies {
+            for policy in &policies {
+                let fingerprint = of(&parse(body), policy);
+                assert!(seen.insert(fingerprint), "{body} {policy:?}");
+                let again = of(&parse(body), policy);
+                assert_eq!(fingerprint, again);
+            }
+        }
+    }
+}

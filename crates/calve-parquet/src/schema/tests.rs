@@ -1,19 +1,14 @@
 use std::sync::Arc;
 
 use iceberg::spec::FormatVersion;
-use parquet::basic::{Compression, ConvertedType, LogicalType, Repetition, Type as PhysicalType};
-use parquet::data_type::Int32Type;
-use parquet::file::metadata::{
-    ColumnChunkMetaData, FileMetaData, KeyValue, ParquetMetaData, RowGroupMetaData,
-};
-use parquet::file::statistics::Statistics;
+use parquet::basic::{ConvertedType, LogicalType, Repetition, Type as PhysicalType};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::{SchemaDescriptor, Type as ParquetType};
 
-use super::{FileField, FileSchema, FileType, IdCoverage, SchemaCache, file_findings};
+use super::{FileField, FileSchema, FileType, IdCoverage};
 use crate::policy::TypePolicy;
 
-fn parse(body: &str) -> ParquetType {
+pub(super) fn parse(body: &str) -> ParquetType {
     parse_message_type(&format!("message m {{ {body} }}")).unwrap()
 }
 
@@ -582,176 +577,5 @@ fn ids() {
         "optional int32 a = 2147483447; optional int32 b = 2147483446;",
         "a#2147483447: int@0, b#2147483446: int@1",
         "Refused ReservedId a",
-    );
-}
-
-#[test]
-fn fingerprints_tell_schemas_and_policies_apart() {
-    let bodies = [
-        "optional int32 a;",
-        "required int32 a;",
-        "optional int32 b;",
-        "optional int64 a;",
-        "optional int32 a = 1;",
-        "optional int32 a (DATE);",
-        "optional int32 a; optional int32 b;",
-        "optional group a { optional int32 b; } optional int32 c;",
-        "optional group a { optional int32 b; optional int32 c; }",
-        "optional int64 a (TIMESTAMP(MICROS,true));",
-        "optional int64 a (TIMESTAMP(MICROS,false));",
-        "optional fixed_len_byte_array(4) a;",
-        "optional fixed_len_byte_array(5) a;",
-        "optional int32 a (DECIMAL(5,2));",
-        "optional int32 a (DECIMAL(6,2));",
-    ];
-    let policies = [
-        TypePolicy::default(),
-        TypePolicy {
-            int96_is_instant: false,
-            ..TypePolicy::default()
-        },
-        TypePolicy {
-            text_columns: vec!["a".into()],
-            ..TypePolicy::default()
-        },
-    ];
-    let mut seen = std::collections::HashSet::new();
-    for body in bodies {
-        for policy in &policies {
-            let fingerprint = FileSchema::from_parquet(&parse(body), policy).fingerprint;
-            assert!(seen.insert(fingerprint), "{body} {policy:?}");
-            let again = FileSchema::from_parquet(&parse(body), policy).fingerprint;
-            assert_eq!(fingerprint, again);
-        }
-    }
-}
-
-/// A footer of one row group with one chunk per column.
-fn footer(
-    body: &str,
-    created_by: &str,
-    keys: &[(&str, &str)],
-    codec: Compression,
-    minimum: Option<i32>,
-) -> ParquetMetaData {
-    let schema = Arc::new(SchemaDescriptor::new(Arc::new(parse(body))));
-    let chunks = schema
-        .columns()
-        .iter()
-        .map(|column| {
-            let mut builder =
-                ColumnChunkMetaData::builder(Arc::clone(column)).set_compression(codec);
-            if let Some(minimum) = minimum {
-                builder = builder.set_statistics(Statistics::from(
-                    parquet::file::statistics::ValueStatistics::<
-                        <Int32Type as parquet::data_type::DataType>::T,
-                    >::new(Some(minimum), Some(0), None, None, false),
-                ));
-            }
-            builder.build().unwrap()
-        })
-        .collect();
-    let group = RowGroupMetaData::builder(Arc::clone(&schema))
-        .set_column_metadata(chunks)
-        .build()
-        .unwrap();
-    let keys = keys
-        .iter()
-        .map(|(key, value)| KeyValue::new((*key).to_owned(), (*value).to_owned()))
-        .collect();
-    let file = FileMetaData::new(1, 0, Some(created_by.to_owned()), Some(keys), schema, None);
-    ParquetMetaData::new(file, vec![group])
-}
-
-#[track_caller]
-fn check_file(footer: &ParquetMetaData, findings: &str) {
-    let found: Vec<String> = file_findings(footer, &TypePolicy::default())
-        .iter()
-        .map(|finding| format!("{:?} {:?}", finding.severity, finding.code))
-        .collect();
-    assert_eq!(found.join(", "), findings);
-}
-
-#[test]
-fn codecs() {
-    let check = |codec, findings: &str| {
-        check_file(
-            &footer("optional int32 a; optional int32 b;", "x", &[], codec, None),
-            findings,
-        );
-    };
-    check(Compression::SNAPPY, "");
-    check(Compression::LZ4_RAW, "");
-    check(Compression::LZ4, "Note CodecLz4");
-    check(Compression::LZO, "Unsafe CodecLzo");
-    check(
-        Compression::BROTLI(parquet::basic::BrotliLevel::default()),
-        "Note CodecBrotli",
-    );
-}
-
-#[test]
-fn writers() {
-    let plain = Compression::UNCOMPRESSED;
-    let int96 = "optional int96 a;";
-    let impala = "impala version 2.8.0 (build x)";
-    check_file(&footer(int96, impala, &[], plain, None), "Note Int96Writer");
-    check_file(&footer("optional int32 a;", impala, &[], plain, None), "");
-    let spark = [("org.apache.spark.version", "3.5.0")];
-    check_file(&footer(int96, "parquet-mr", &spark, plain, None), "");
-    let hive = [("writer.time.zone", "Europe/Berlin")];
-    check_file(
-        &footer(int96, "parquet-mr", &hive, plain, None),
-        "Note Int96Writer",
-    );
-}
-
-#[test]
-fn calendars() {
-    let plain = Compression::UNCOMPRESSED;
-    let date = "optional int32 a (DATE);";
-    let old = [("org.apache.spark.legacyDateTime", "")];
-    let hybrid = "Note HybridCalendar";
-    check_file(&footer(date, "x", &old, plain, None), hybrid);
-    check_file(&footer(date, "x", &old, plain, Some(-141_428)), hybrid);
-    check_file(&footer(date, "x", &old, plain, Some(-141_427)), "");
-    check_file(
-        &footer(
-            date,
-            "x",
-            &[("org.apache.spark.version", "2.4.3")],
-            plain,
-            None,
-        ),
-        hybrid,
-    );
-    check_file(
-        &footer(
-            date,
-            "x",
-            &[("writer.date.proleptic", "false")],
-            plain,
-            None,
-        ),
-        hybrid,
-    );
-    check_file(
-        &footer(date, "x", &[("writer.date.proleptic", "true")], plain, None),
-        "",
-    );
-    check_file(&footer("optional int32 a;", "x", &old, plain, None), "");
-}
-
-#[test]
-fn the_cache_converts_once() {
-    let cache = SchemaCache::new(TypePolicy::default());
-    let one = footer("optional int32 a;", "x", &[], Compression::SNAPPY, None);
-    let other = footer("optional int64 a;", "x", &[], Compression::SNAPPY, None);
-    assert!(Arc::ptr_eq(&cache.get(&one), &cache.get(&one)));
-    cache.get(&other);
-    assert_eq!(cache.len(), 2);
-    assert_eq!(
-        cache.get(&one).fingerprint,
-        FileSchema::fingerprint(&one, &TypePolicy::default())
     );
 }
