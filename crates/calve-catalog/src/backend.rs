@@ -441,3 +441,127 @@ impl Waits {
         Duration::from_millis(rand::rng().random_range(wait_ms / 2..=wait_ms))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use iceberg::spec::{
+        FormatVersion, MAIN_BRANCH, Operation, PartitionSpec, Schema, Snapshot, SortOrder, Summary,
+        TableMetadataBuilder,
+    };
+
+    use super::*;
+
+    fn location(version: usize) -> Location {
+        Location::parse(format!("memory:///t/metadata/{version:05}-x.metadata.json")).unwrap()
+    }
+
+    fn table(version: usize, metadata: TableMetadata) -> Table {
+        let storage = Storage::new(Properties::new());
+        Table::new(
+            TableIdent::new("db", "t"),
+            metadata,
+            location(version),
+            storage,
+        )
+    }
+
+    fn new_table(kept_versions: &str) -> Table {
+        let properties = HashMap::from([(
+            "write.metadata.previous-versions-max".to_owned(),
+            kept_versions.to_owned(),
+        )]);
+        let builder = TableMetadataBuilder::new(
+            Schema::builder().build().unwrap(),
+            PartitionSpec::unpartition_spec(),
+            SortOrder::unsorted_order(),
+            "memory:///t".to_owned(),
+            FormatVersion::V2,
+            properties,
+        );
+        table(0, builder.unwrap().build().unwrap().metadata)
+    }
+
+    /// The table after one more commit, which brings a snapshot or only a property.
+    fn next(base: &Table, version: usize, with_snapshot: bool) -> Table {
+        let builder = base
+            .metadata()
+            .clone()
+            .into_builder(Some(base.metadata_location().to_string()));
+        let builder = if with_snapshot {
+            let sequence_number = base.metadata().next_sequence_number();
+            let snapshot = Snapshot::builder()
+                .with_snapshot_id(i64::try_from(version).unwrap() + 100)
+                .with_parent_snapshot_id(base.metadata().current_snapshot_id())
+                .with_sequence_number(sequence_number)
+                .with_timestamp_ms(base.metadata().last_updated_ms() + 1)
+                .with_manifest_list("memory:///t/metadata/list.avro")
+                .with_schema_id(0)
+                .with_summary(Summary {
+                    operation: Operation::Append,
+                    additional_properties: HashMap::new(),
+                })
+                .build();
+            builder.set_branch_snapshot(snapshot, MAIN_BRANCH)
+        } else {
+            builder.set_properties(HashMap::from([("k".to_owned(), version.to_string())]))
+        };
+        table(version, builder.unwrap().build().unwrap().metadata)
+    }
+
+    /// Ours is the commit after `base`; `later` commits followed on it, or on the base without it.
+    #[track_caller]
+    fn check(kept: &str, with_snapshot: bool, ours_first: bool, later: usize, expected: Settled) {
+        let base = new_table(kept);
+        let ours = next(&base, 1, with_snapshot);
+        let mut current = if ours_first {
+            ours.clone()
+        } else {
+            base.clone()
+        };
+        for version in 0..later {
+            current = next(&current, version + 2, false);
+        }
+        let entry = Entry {
+            location: ours.metadata_location(),
+            metadata: ours.metadata(),
+        };
+        let found = find_in_history(current.metadata(), Some(&base), entry);
+        assert_eq!(
+            found, expected,
+            "{kept} {with_snapshot} {ours_first} {later}"
+        );
+    }
+
+    #[test]
+    fn commits_are_found_by_the_log_of_metadata_files() {
+        check("100", false, true, 1, Settled::Ours);
+        check("100", false, true, 5, Settled::Ours);
+        check("100", false, false, 1, Settled::Theirs);
+        check("100", true, false, 5, Settled::Theirs);
+    }
+
+    #[test]
+    fn a_short_log_leaves_it_open_unless_the_snapshot_tells() {
+        check("2", false, true, 2, Settled::Ours);
+        check("1", false, true, 3, Settled::Open);
+        check("1", false, false, 3, Settled::Open);
+        check("1", true, true, 3, Settled::Ours);
+        check("1", true, false, 3, Settled::Open);
+    }
+
+    #[test]
+    fn a_replaced_table_is_not_ours() {
+        let ours = new_table("100");
+        let entry = Entry {
+            location: ours.metadata_location(),
+            metadata: ours.metadata(),
+        };
+        let other = new_table("100");
+        assert_eq!(
+            find_in_history(other.metadata(), None, entry),
+            Settled::Theirs
+        );
+    }
+}

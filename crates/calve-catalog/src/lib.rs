@@ -1,4 +1,13 @@
 //! Catalogs: they know where each table's metadata lies and move that pointer atomically.
+//!
+//! [`open`] gives a [`Catalog`] for SQLite and PostgreSQL (in the tables that Java's `JdbcCatalog` and
+//! PyIceberg's `SqlCatalog` share), for AWS Glue (in the entries that Java's `GlueCatalog` writes)
+//! and for trials in memory. All of them share one commit path, so that each keeps the same promises:
+//! a commit takes place once or not at all, an unclear answer is looked into before anybody hears
+//! of it, and no metadata file is deleted that may be current.
+//!
+//! It goes past `iceberg`'s own catalogs because their commits take only that crate's own updates,
+//! and because what they write to Glue is not what other engines expect there.
 
 mod backend;
 mod error;
@@ -22,6 +31,9 @@ pub use error::{Cause, Error, Result};
 pub use hive::{HiveColumn, HivePartition, HiveTable, Metastore};
 pub use metadata_file::read as read_metadata;
 pub use table::Table;
+
+/// Where a catalog in memory puts new tables unless told otherwise.
+const MEMORY_WAREHOUSE: &str = "memory:///warehouse";
 
 /// A catalog of Iceberg tables.
 ///
@@ -87,7 +99,7 @@ pub trait Catalog: Debug + Send + Sync {
 /// When the properties are wrong or the catalog cannot be reached.
 pub async fn open(name: &str, properties: Properties) -> Result<Arc<dyn Catalog>> {
     let kind = kind(name, &properties)?;
-    let warehouse = warehouse(name, &properties)?;
+    let warehouse = warehouse(name, kind, &properties)?;
     Ok(match kind {
         Kind::Sql => {
             let backend = sql::Sql::open(name, &properties).await?;
@@ -157,9 +169,11 @@ fn kind(catalog: &str, properties: &Properties) -> Result<Kind> {
 }
 
 /// The warehouse; a relative path is taken from the working directory.
-fn warehouse(catalog: &str, properties: &Properties) -> Result<Option<Location>> {
-    let Some(text) = properties.get("warehouse").filter(|text| !text.is_empty()) else {
-        return Ok(None);
+fn warehouse(catalog: &str, kind: Kind, properties: &Properties) -> Result<Option<Location>> {
+    let text = match properties.get("warehouse") {
+        Some(text) if !text.is_empty() => text,
+        _ if kind == Kind::Memory => MEMORY_WAREHOUSE,
+        _ => return Ok(None),
     };
     let wrong = |problem: String| Error::Property {
         catalog: catalog.to_owned(),

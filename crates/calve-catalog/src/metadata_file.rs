@@ -71,8 +71,11 @@ pub(crate) async fn write(
         location: location.clone(),
         source,
     })?;
-    storage.write_new(&location, Bytes::from(bytes)).await?;
-    Ok(location)
+    match storage.write_new(&location, Bytes::from(bytes)).await {
+        // Nobody else knows the name: an earlier try of this request arrived, unnoticed.
+        Ok(()) | Err(calve_storage::Error::AlreadyExists { .. }) => Ok(location),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn gzip(metadata: &TableMetadata) -> Result<Vec<u8>, crate::error::Cause> {

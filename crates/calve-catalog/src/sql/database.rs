@@ -137,9 +137,9 @@ impl Database {
             .await
             .map(drop));
         match made {
-            // PostgreSQL's IF NOT EXISTS is not atomic: the loser of a race sees the winner's row
-            // in the system catalog.
-            Err(error) if !is_unique_violation(&error) => {
+            // PostgreSQL's IF NOT EXISTS is not atomic: the loser of a race sees the winner's rows
+            // in the system catalogs.
+            Err(error) if !is_unique_violation(&error) && !is_duplicate(&error) => {
                 Err(self.typed("could not create the catalog's tables", error))
             }
             _ => Ok(()),
@@ -275,6 +275,14 @@ fn is_unique_violation(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
         .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
+/// PostgreSQL: the table, or the type of its rows, is there already.
+fn is_duplicate(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| matches!(code.as_ref(), "42P07" | "42710"))
 }
 
 fn typed(catalog: &str, action: &str, error: sqlx::Error) -> Error {

@@ -4,10 +4,12 @@
 #![allow(clippy::large_futures, reason = "tests have few futures")]
 
 mod glue;
+mod golden;
 mod laws;
 mod peers;
 mod postgres;
 mod subject;
+mod unclear;
 
 use subject::Subject;
 
@@ -38,4 +40,21 @@ async fn postgres() {
 #[tokio::test(flavor = "multi_thread")]
 async fn glue() {
     laws::check(&Subject::glue().await).await;
+}
+
+/// Processes that start at the same time make the tables of a new catalog once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_database_can_be_opened_by_many() {
+    let postgres = postgres::Server::start();
+    let folder = tempfile::TempDir::new().unwrap();
+    let sqlite = format!("sqlite:///{}/catalog.db", folder.path().display());
+    for uri in std::iter::once(sqlite).chain(postgres.iter().map(postgres::Server::uri)) {
+        let openings = (0..8).map(|_| {
+            let properties = calve_base::Properties::from([("uri".to_owned(), uri.clone())]);
+            tokio::spawn(async move { calve_catalog::open("test", properties).await.map(drop) })
+        });
+        for opened in futures::future::join_all(openings).await {
+            opened.unwrap().unwrap();
+        }
+    }
 }

@@ -1,11 +1,15 @@
 //! PyIceberg beside us in the same catalogs.
 
+use std::time::Duration;
+
 use calve_base::Properties;
 use calve_testkit::moto::Moto;
+use calve_testkit::s3::S3Server;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::laws::{create, ident, metadata_files, set};
+use crate::postgres;
 
 /// Loads and changes our table, and creates another. Our next commit must start from its work.
 const PEER: &str = r#"
@@ -48,47 +52,107 @@ print(json.dumps({
 }))
 "#;
 
+/// Commits five times, and tries again from the new state on conflict.
+const RACER: &str = r#"
+import json, sys
+from pyiceberg.catalog import load_catalog
+from pyiceberg.exceptions import CommitFailedException
+
+catalog = load_catalog("test", **json.loads(sys.argv[1]))
+conflicts = 0
+for number in range(5):
+    while True:
+        try:
+            with catalog.load_table("race.t").transaction() as transaction:
+                transaction.set_properties({f"peer-{number}": "done"})
+            break
+        except CommitFailedException:
+            conflicts += 1
+print(json.dumps(conflicts))
+"#;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pyiceberg_shares_the_sqlite_catalog() {
     let folder = TempDir::new().unwrap();
-    let uri = format!("sqlite:///{}/catalog.db", folder.path().display());
-    let properties = [
-        ("type", "sql".to_owned()),
-        ("uri", uri),
-        (
-            "warehouse",
-            folder.path().join("warehouse").display().to_string(),
-        ),
-    ];
-    share(
-        properties
-            .map(|(key, value)| (key.to_owned(), value))
-            .into(),
-    )
-    .await;
+    let properties = sqlite(&folder);
+    share(&properties).await;
+    race(&properties).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pyiceberg_shares_the_postgres_catalog() {
+    let Some(server) = postgres::Server::start() else {
+        println!("skipped: no PostgreSQL server is installed");
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let mut properties = sqlite(&folder);
+    properties.insert("uri".to_owned(), server.uri());
+    share(&properties).await;
+    race(&properties).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pyiceberg_shares_the_glue_catalog() {
-    let folder = TempDir::new().unwrap();
+    let server = S3Server::with_buckets(&["lake"]);
     let mut properties = Moto::start().properties();
-    let warehouse = folder.path().join("warehouse").display().to_string();
-    properties.insert("warehouse".to_owned(), warehouse);
-    share(properties).await;
+    properties.extend(server.properties());
+    properties.insert("warehouse".to_owned(), "s3://lake/peers".to_owned());
+    share(&properties).await;
+    properties.insert("warehouse".to_owned(), "s3://lake/race".to_owned());
+    race(&properties).await;
+}
+
+fn sqlite(folder: &TempDir) -> Properties {
+    let folder = folder.path().display();
+    [
+        ("type", "sql".to_owned()),
+        ("uri", format!("sqlite:///{folder}/catalog.db")),
+        ("warehouse", format!("{folder}/warehouse")),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}
+
+/// PyIceberg and we commit to one table at the same time.
+async fn race(properties: &Properties) {
+    let catalog = calve_catalog::open("test", properties.clone())
+        .await
+        .unwrap();
+    let table = create(catalog.as_ref(), &ident("peers_race.t")).await;
+    let settings = json!(properties).to_string();
+    let script = RACER.replace("race.t", "peers_race.t");
+    let peer =
+        tokio::task::spawn_blocking(move || calve_testkit::python::run(&script, &[&settings]));
+    let mut commits = 0;
+    while commits < 5 || !peer.is_finished() {
+        let table = catalog.load_table(table.ident()).await.unwrap();
+        match set(catalog.as_ref(), &table, &format!("ours-{commits}"), "done").await {
+            Ok(_) => commits += 1,
+            Err(calve_catalog::Error::CommitConflict { .. }) => {}
+            Err(error) => panic!("{error}: {error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    println!(
+        "{commits} commits of ours, {} conflicts of the peer",
+        peer.await.unwrap()
+    );
+    let table = catalog.load_table(table.ident()).await.unwrap();
+    let properties = table.metadata().properties();
+    let done = |prefix: &str| {
+        properties
+            .keys()
+            .filter(|key| key.starts_with(prefix))
+            .count()
+    };
+    assert_eq!((done("ours-"), done("peer-")), (commits, 5));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn we_open_what_pyiceberg_made() {
     let folder = TempDir::new().unwrap();
-    let uri = format!("sqlite:///{}/catalog.db", folder.path().display());
-    let warehouse = folder.path().join("warehouse").display().to_string();
-    let properties: Properties = [
-        ("type", "sql".to_owned()),
-        ("uri", uri),
-        ("warehouse", warehouse),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into();
+    let properties = sqlite(&folder);
     let script = r#"
 import json, sys
 from pyiceberg.catalog import load_catalog
@@ -119,7 +183,7 @@ print(json.dumps(None))
     set(catalog.as_ref(), &table, "ours", "yes").await.unwrap();
 }
 
-async fn share(properties: Properties) {
+async fn share(properties: &Properties) {
     let catalog = calve_catalog::open("test", properties.clone())
         .await
         .unwrap();

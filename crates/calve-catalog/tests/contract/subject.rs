@@ -6,6 +6,7 @@ use std::sync::Arc;
 use calve_base::Properties;
 use calve_catalog::Catalog;
 use calve_testkit::moto::Moto;
+use calve_testkit::s3::S3Server;
 use tempfile::TempDir;
 
 use crate::postgres;
@@ -14,6 +15,7 @@ pub(crate) struct Subject {
     pub(crate) catalog: Arc<dyn Catalog>,
     properties: Option<Properties>,
     _folder: TempDir,
+    _server: Option<S3Server>,
 }
 
 impl Subject {
@@ -63,13 +65,18 @@ print(json.dumps(None))
     }
 
     pub(crate) async fn glue() -> Self {
-        let folder = TempDir::new().unwrap();
-        let mut all = Moto::start().properties();
-        all.extend(properties(&folder, &[]));
-        Self::open(folder, all).await
+        let server = S3Server::with_buckets(&["lake"]);
+        let mut properties = Moto::start().properties();
+        properties.extend(server.properties());
+        properties.insert("warehouse".to_owned(), "s3://lake/warehouse/".to_owned());
+        Self::open_with(TempDir::new().unwrap(), Some(server), properties).await
     }
 
     async fn open(folder: TempDir, properties: Properties) -> Self {
+        Self::open_with(folder, None, properties).await
+    }
+
+    async fn open_with(folder: TempDir, server: Option<S3Server>, properties: Properties) -> Self {
         let catalog = calve_catalog::open("test", properties.clone())
             .await
             .unwrap();
@@ -77,6 +84,7 @@ print(json.dumps(None))
             catalog,
             properties: Some(properties),
             _folder: folder,
+            _server: server,
         }
     }
 
