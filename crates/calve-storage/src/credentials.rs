@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::region::ProfileFileRegionProvider;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::error::CredentialsError;
@@ -18,7 +21,7 @@ use tokio::sync::Mutex;
 use crate::settings::Role;
 
 /// Credentials are renewed when they end within this time.
-const RENEW_BEFORE: Duration = Duration::from_secs(300);
+const RENEW_BEFORE: Duration = Duration::from_mins(5);
 
 /// Loads AWS's shared configuration: the region and where credentials come from. Asks the
 /// instance for its region only when `region` is not known.
@@ -34,6 +37,18 @@ pub(crate) async fn load_chain(region: Option<&str>, profile: Option<&str>) -> S
         loader = loader.profile_name(profile);
     }
     loader.load().await
+}
+
+/// The region that the environment or the profile names. The instance is not asked: a server that
+/// is not AWS has nothing to do with where this machine is.
+pub(crate) async fn configured_region(profile: Option<&str>) -> Option<String> {
+    let mut named = ProfileFileRegionProvider::builder();
+    if let Some(profile) = profile {
+        named = named.profile_name(profile);
+    }
+    let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+        .or_else(named.build());
+    Some(chain.region().await?.to_string())
 }
 
 /// The chain's credentials, or those of a role taken on with them.
@@ -168,7 +183,7 @@ mod tests {
         {
             let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
             Future::ready(if number <= self.good {
-                let ends = self.start + Duration::from_secs(3600) * number;
+                let ends = self.start + Duration::from_hours(1) * number;
                 let id = format!("key-{number}");
                 Ok(Credentials::new(id, "secret", None, Some(ends), "test"))
             } else {
@@ -187,10 +202,10 @@ mod tests {
         };
         let credentials = ChainCredentials::new(SharedCredentialsProvider::new(provider));
         for (minute, key) in [(0, "key-1"), (54, "key-1"), (55, "key-2"), (119, "key-2")] {
-            let now = start + Duration::from_secs(60) * minute;
+            let now = start + Duration::from_mins(1) * minute;
             assert_eq!(credentials.get(now).await.unwrap().key_id, key, "{minute}");
         }
-        let over = start + Duration::from_secs(7200);
+        let over = start + Duration::from_hours(2);
         let error = credentials.get(over).await.unwrap_err();
         assert!(matches!(error, CredentialsError::ProviderError(_)));
     }

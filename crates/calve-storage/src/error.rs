@@ -30,7 +30,7 @@ pub enum Error {
         code: Option<String>,
         /// The store's own words.
         #[source]
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
     /// No credentials were found to sign a request with.
     #[error("{location}: no AWS credentials were found")]
@@ -39,7 +39,7 @@ pub enum Error {
         location: Location,
         /// What each source of credentials said.
         #[source]
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
     /// No region is configured, and AWS's configuration names none.
     #[error("{location}: no AWS region is configured")]
@@ -58,7 +58,7 @@ pub enum Error {
         actual: Option<String>,
         /// The store's own words.
         #[source]
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
     /// An object that was to be new is there already.
     #[error("{location}: already exists")]
@@ -83,7 +83,7 @@ pub enum Error {
         location: Location,
         /// The client's own words.
         #[source]
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
     /// The store could not be reached, in spite of retries.
     #[error("{location}: the store cannot be reached")]
@@ -92,7 +92,7 @@ pub enum Error {
         location: Location,
         /// The client's own words.
         #[source]
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
     /// The store asked to slow down or failed inside, in spite of retries.
     #[error("{location}: the store is busy or failing{}", code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default())]
@@ -103,17 +103,19 @@ pub enum Error {
         code: Option<String>,
         /// The store's own words.
         #[source]
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
-    /// The key is one that object stores allow but that cannot be addressed safely: it has an
-    /// empty, `.` or `..` component, or a control character.
-    #[error("{location}: this key cannot be read: {source}")]
+    /// The key has a component `.` or `..`, which no HTTP client sends as it is.
+    #[error("{location}: keys with a component `.` or `..` cannot be addressed")]
     UnsupportedKey {
         /// What was asked for.
         location: Location,
-        /// Which part is the reason.
-        #[source]
-        source: object_store::path::Error,
+    },
+    /// The bucket's name has characters that no bucket's name has.
+    #[error("{location}: `{}` is no name of a bucket", location.bucket())]
+    BucketName {
+        /// What was asked for.
+        location: Location,
     },
     /// A local file name is not UTF-8.
     #[error("{folder}: the name `{name}` is not UTF-8")]
@@ -166,7 +168,7 @@ pub enum Error {
         location: Location,
         /// The store's own words.
         #[source]
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
 }
 
@@ -222,7 +224,10 @@ impl Failure for Error {
                     .to_owned()
             }
             Self::UnsupportedKey { .. } => {
-                "copy the object to a key without empty, `.` or `..` components".to_owned()
+                "copy the object to a key without such components".to_owned()
+            }
+            Self::Local { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                "check the permissions of the file and of the folders above it".to_owned()
             }
             Self::MissingProperty { missing, .. } => format!("set {missing}"),
             Self::Property { name, expected, .. } => format!("set {name} to {expected}"),
@@ -236,15 +241,8 @@ impl Error {
     /// Finds out what a store's error means for a location.
     pub(crate) fn from_store(location: &Location, source: object_store::Error) -> Self {
         let location = location.clone();
-        if find::<NoCredentials>(&source).is_some() {
-            return Self::NoCredentials { location, source };
-        }
-        match source {
-            object_store::Error::InvalidPath { source } => {
-                return Self::UnsupportedKey { location, source };
-            }
-            object_store::Error::AlreadyExists { .. } => return Self::AlreadyExists { location },
-            _ => {}
+        if matches!(source, object_store::Error::AlreadyExists { .. }) {
+            return Self::AlreadyExists { location };
         }
         if let Some(error) = find::<std::io::Error>(&source)
             && location.scheme() == calve_base::Scheme::File
@@ -254,69 +252,48 @@ impl Error {
                 std::io::Error::new(error.kind(), error.to_string()),
             );
         }
-        let answer = Answer::of(&source);
-        match answer.code.as_deref() {
-            Some("NoSuchBucket") => return Self::NoSuchBucket { location },
-            Some(
-                "PermanentRedirect"
-                | "TemporaryRedirect"
-                | "AuthorizationHeaderMalformed"
-                | "IllegalLocationConstraintException",
-            ) => {
-                return Self::WrongRegion {
-                    location,
-                    used: String::new(),
-                    actual: answer.region,
-                    source,
-                };
-            }
-            _ => {}
+        if find::<NoCredentials>(&source).is_some() {
+            let source = Box::new(source);
+            return Self::NoCredentials { location, source };
         }
-        if answer.bare_redirect {
+        let answer = Answer::of(&source);
+        if answer.is_elsewhere() {
             return Self::WrongRegion {
                 location,
                 used: String::new(),
-                actual: None,
-                source,
+                actual: answer.region,
+                source: Box::new(source),
             };
         }
-        match (&source, answer.status) {
-            (object_store::Error::NotFound { .. }, _) | (_, Some(404)) => {
-                Self::NotFound { location }
-            }
-            (
-                object_store::Error::PermissionDenied { .. }
-                | object_store::Error::Unauthenticated { .. },
-                _,
-            )
+        let (code, status, source) = (answer.code, answer.status, Box::new(source));
+        match (code.as_deref(), status) {
+            (Some("NoSuchBucket"), _) => Self::NoSuchBucket { location },
+            (_, Some(404)) => Self::NotFound { location },
+            (Some("ExpiredToken" | "InvalidToken" | "TokenRefreshRequired"), _)
             | (_, Some(401 | 403)) => Self::AccessDenied {
                 location,
-                code: answer.code,
+                code,
                 source,
             },
-            _ if matches!(
-                answer.code.as_deref(),
-                Some("ExpiredToken" | "InvalidToken" | "TokenRefreshRequired")
-            ) =>
-            {
-                Self::AccessDenied {
-                    location,
-                    code: answer.code,
-                    source,
-                }
-            }
-            (_, Some(429 | 500..)) => Self::Unavailable {
+            (_, Some(408 | 429 | 500..)) => Self::Unavailable {
                 location,
-                code: answer.code,
+                code,
                 source,
             },
-            _ => match find::<HttpError>(&source).map(HttpError::kind) {
-                Some(HttpErrorKind::Timeout) => Self::Timeout { location, source },
-                Some(
-                    HttpErrorKind::Connect | HttpErrorKind::Request | HttpErrorKind::Interrupted,
-                ) => Self::Unreachable { location, source },
-                _ => Self::Store { location, source },
-            },
+            _ => Self::from_transport(location, source),
+        }
+    }
+
+    /// Finds out what it means that there was no answer.
+    fn from_transport(location: Location, source: Box<object_store::Error>) -> Self {
+        match (find::<HttpError>(&*source).map(HttpError::kind), &*source) {
+            (Some(HttpErrorKind::Timeout), _) => Self::Timeout { location, source },
+            (
+                Some(HttpErrorKind::Connect | HttpErrorKind::Request | HttpErrorKind::Interrupted),
+                _,
+            ) => Self::Unreachable { location, source },
+            (_, object_store::Error::NotFound { .. }) => Self::NotFound { location },
+            _ => Self::Store { location, source },
         }
     }
 
@@ -324,7 +301,9 @@ impl Error {
     pub(crate) fn from_io(location: &Location, source: std::io::Error) -> Self {
         let location = location.clone();
         match source.kind() {
-            std::io::ErrorKind::NotFound => Self::NotFound { location },
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
+                Self::NotFound { location }
+            }
             std::io::ErrorKind::AlreadyExists => Self::AlreadyExists { location },
             _ => Self::Local { location, source },
         }
@@ -364,6 +343,20 @@ struct Answer {
 impl Answer {
     fn of(error: &object_store::Error) -> Self {
         Self::read(&error.to_string())
+    }
+
+    /// Whether the bucket is in another region than the one asked.
+    fn is_elsewhere(&self) -> bool {
+        self.bare_redirect
+            || matches!(
+                self.code.as_deref(),
+                Some(
+                    "PermanentRedirect"
+                        | "TemporaryRedirect"
+                        | "AuthorizationHeaderMalformed"
+                        | "IllegalLocationConstraintException"
+                )
+            )
     }
 
     fn read(text: &str) -> Self {

@@ -17,12 +17,17 @@
 mod credentials;
 mod error;
 mod iceberg_io;
+mod keys;
 mod listing;
+mod local;
 mod local_walk;
 mod s3;
+mod s3_client;
+mod s3_list;
 mod settings;
 mod writer;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
@@ -30,17 +35,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use calve_base::{Location, Properties, Scheme};
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
 use object_store::buffered::BufWriter;
-use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode};
+use object_store::{
+    Attribute, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+};
+
+use local::LocalFiles;
 
 pub use error::{Error, Result};
 pub use settings::{DEFAULT_CONNECT_TIMEOUT, DEFAULT_REQUEST_TIMEOUT, DEFAULT_RETRIES};
 pub use writer::{PART_BYTES, Writer};
+
+/// The metadata entry of S3 objects that tells which write made them.
+const WRITE_ID: Attribute = Attribute::Metadata(Cow::Borrowed("calve-write-id"));
+/// How often a conflict with another write, which then left nothing, is tried again.
+const CONFLICTS: usize = 5;
 
 /// Opens locations. Cheap to clone; all clones share their connections and credentials.
 #[derive(Clone)]
@@ -52,7 +63,7 @@ struct Inner {
     properties: Properties,
     account: s3::Account,
     buckets: Mutex<HashMap<String, s3::Bucket>>,
-    local: Arc<LocalFileSystem>,
+    local: Arc<LocalFiles>,
     memory: Arc<InMemory>,
 }
 
@@ -97,7 +108,7 @@ impl Storage {
                 properties,
                 account: s3::Account::default(),
                 buckets: Mutex::default(),
-                local: Arc::new(LocalFileSystem::new()),
+                local: Arc::new(LocalFiles),
                 memory: Arc::new(InMemory::new()),
             }),
         }
@@ -113,48 +124,6 @@ impl Storage {
     pub async fn open(&self, location: &Location) -> Result<(Arc<dyn ObjectStore>, Path)> {
         let opened = self.opened(location).await?;
         Ok((opened.store, opened.path))
-    }
-
-    /// All objects whose key begins with the location taken as a folder, at any depth, in the
-    /// order of their keys. A location that names one object yields that object; one that names
-    /// nothing yields nothing.
-    ///
-    /// Local links are followed. A local folder takes its place in the order by its name with a
-    /// slash, so that the order is that of an object store.
-    pub fn list(&self, prefix: &Location) -> BoxStream<'static, Result<ObjectInfo>> {
-        if prefix.scheme() == Scheme::File {
-            return local_walk::list(prefix);
-        }
-        let (storage, prefix) = (self.clone(), prefix.clone());
-        futures::stream::once(async move { storage.list_store(prefix).await })
-            .try_flatten()
-            .boxed()
-    }
-
-    /// The folders and objects directly in a folder, each in the order of their keys. The folders'
-    /// locations end with a slash.
-    pub async fn list_folder(&self, folder: &Location) -> Result<(Vec<Location>, Vec<ObjectInfo>)> {
-        if folder.scheme() == Scheme::File {
-            return local_walk::list_folder(folder).await;
-        }
-        let opened = self.opened(folder).await?;
-        let listed = opened.store.list_with_delimiter(Some(&opened.path)).await;
-        let listed = listed.map_err(|error| opened.error(folder, error))?;
-        let folders = listed
-            .common_prefixes
-            .iter()
-            .map(|path| listing::with_key(folder, &format!("{path}/")))
-            .collect::<Result<_>>()?;
-        let mut objects = listed
-            .objects
-            .iter()
-            .map(|meta| {
-                let location = listing::with_key(folder, meta.location.as_ref())?;
-                Ok(listing::info(location, meta))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        objects.sort_unstable_by(|left, right| left.location.cmp(&right.location));
-        Ok((folders, objects))
     }
 
     /// What is known of one object; `None` where there is none.
@@ -189,20 +158,33 @@ impl Storage {
             return Ok(Bytes::new());
         }
         let opened = self.opened(location).await?;
-        let options = GetOptions::new().with_range(Some(GetRange::Bounded(range.clone())));
-        let read = async {
-            let answer = opened.store.get_opts(&opened.path, options).await?;
-            answer.bytes().await
-        };
-        let bytes = read.await.map_err(|error| opened.error(location, error))?;
-        if bytes.len() as u64 == range.end - range.start {
-            Ok(bytes)
+        let read = if location.scheme() == Scheme::File {
+            let ranges = std::slice::from_ref(&range);
+            let read = opened.store.get_ranges(&opened.path, ranges).await;
+            read.map(|mut parts| parts.pop().unwrap_or_default())
         } else {
-            Err(Error::OutOfRange {
-                location: location.clone(),
-                start: range.start,
-                end: range.end,
-            })
+            let options = GetOptions::new().with_range(Some(GetRange::Bounded(range.clone())));
+            match opened.store.get_opts(&opened.path, options).await {
+                Ok(answer) => answer.bytes().await,
+                Err(error) => Err(error),
+            }
+        };
+        let out_of_range = || Error::OutOfRange {
+            location: location.clone(),
+            start: range.start,
+            end: range.end,
+        };
+        match read.map_err(|error| opened.error(location, error)) {
+            Ok(bytes) if bytes.len() as u64 == range.end - range.start => Ok(bytes),
+            Ok(_) => Err(out_of_range()),
+            Err(error @ (Error::Store { .. } | Error::Local { .. })) => {
+                // Stores say in many ways that an object is too short.
+                match self.head(location).await {
+                    Ok(Some(info)) if info.size < range.end => Err(out_of_range()),
+                    _ => Err(error),
+                }
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -215,7 +197,7 @@ impl Storage {
 
     /// Writes a whole object, replacing what is there. Local folders are made as needed.
     pub async fn write(&self, location: &Location, bytes: Bytes) -> Result<()> {
-        if bytes.len() > PART_BYTES * 4 {
+        if bytes.len() > PART_BYTES * 2 {
             let mut writer = self.writer(location).await?;
             for start in (0..bytes.len()).step_by(PART_BYTES) {
                 let end = bytes.len().min(start + PART_BYTES);
@@ -230,15 +212,36 @@ impl Storage {
             .map_err(|error| opened.error(location, error))
     }
 
-    /// Writes a whole object unless there is one: [`Error::AlreadyExists`] then.
+    /// Writes a whole object unless there is one: [`Error::AlreadyExists`] then. Of several that
+    /// write at one time, one succeeds. A write that succeeded without its answer being heard is
+    /// recognised as one's own.
     pub async fn write_new(&self, location: &Location, bytes: Bytes) -> Result<()> {
         let opened = self.opened(location).await?;
-        let put = opened
-            .store
-            .put_opts(&opened.path, bytes.into(), PutMode::Create.into());
-        put.await
-            .map(|_| ())
-            .map_err(|error| opened.error(location, error))
+        let mine = uuid::Uuid::new_v4().to_string();
+        for _ in 0..CONFLICTS {
+            let mut options = PutOptions::from(PutMode::Create);
+            if location.scheme() == Scheme::S3 {
+                options.attributes.insert(WRITE_ID, mine.clone().into());
+            }
+            let payload = bytes.clone().into();
+            let put = opened.store.put_opts(&opened.path, payload, options).await;
+            match put.map_err(|error| opened.error(location, error)) {
+                Ok(_) => return Ok(()),
+                Err(error @ Error::AlreadyExists { .. }) if location.scheme() != Scheme::S3 => {
+                    return Err(error);
+                }
+                Err(Error::AlreadyExists { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            match opened.write_id(location).await? {
+                Some(theirs) if theirs == mine => return Ok(()),
+                Some(_) => break,
+                // S3 reports a conflict with another write that has not succeeded (yet).
+                None => {}
+            }
+        }
+        let location = location.clone();
+        Err(Error::AlreadyExists { location })
     }
 
     /// Writes an object bit by bit.
@@ -251,7 +254,12 @@ impl Storage {
     /// Deletes one object. Deleting what is not there is no error.
     pub async fn delete(&self, location: &Location) -> Result<()> {
         let opened = self.opened(location).await?;
-        let deleted = opened.store.delete(&opened.path).await;
+        let deleted = if location.scheme() == Scheme::S3 {
+            let bucket = self.bucket(location).await?;
+            bucket.client.delete(location.key()).await
+        } else {
+            opened.store.delete(&opened.path).await
+        };
         match deleted.map_err(|error| opened.error(location, error)) {
             Err(Error::NotFound { .. }) => Ok(()),
             other => other,
@@ -264,16 +272,24 @@ impl Storage {
     }
 
     async fn opened(&self, location: &Location) -> Result<Opened> {
-        let path = Path::parse(location.key()).map_err(|source| Error::UnsupportedKey {
-            location: location.clone(),
-            source,
-        })?;
+        let path = match location.scheme() {
+            Scheme::File => keys::to_local_path(location.key()),
+            Scheme::Memory | Scheme::S3 => keys::to_path(location.key()),
+        };
         let (store, region): (Arc<dyn ObjectStore>, _) = match location.scheme() {
             Scheme::File => (Arc::clone(&self.inner.local) as _, String::new()),
             Scheme::Memory => (Arc::clone(&self.inner.memory) as _, String::new()),
             Scheme::S3 => {
+                if location
+                    .key()
+                    .split('/')
+                    .any(|part| matches!(part, "." | ".."))
+                {
+                    let location = location.clone();
+                    return Err(Error::UnsupportedKey { location });
+                }
                 let bucket = self.bucket(location).await?;
-                (bucket.store, bucket.region)
+                (bucket.store, bucket.client.signer.region)
             }
         };
         Ok(Opened {
@@ -290,7 +306,8 @@ impl Storage {
             return Ok(bucket.clone());
         }
         let settings = settings::S3Settings::read(&self.inner.properties)?;
-        let bucket = self.inner.account.open(location, &settings).await?;
+        // Boxed, since it holds all of the AWS configuration's loading.
+        let bucket = Box::pin(self.inner.account.open(location, &settings)).await?;
         // Whoever came first wins, so that all share its connections.
         Ok(lock()
             .entry(location.bucket().to_owned())
@@ -298,24 +315,29 @@ impl Storage {
             .clone())
     }
 
-    async fn list_store(&self, prefix: Location) -> Result<BoxStream<'static, Result<ObjectInfo>>> {
-        let opened = self.opened(&prefix).await?;
-        let mut listed = opened.store.list(Some(&opened.path)).peekable();
-        if std::pin::Pin::new(&mut listed).peek().await.is_none() {
-            let found = self.head(&prefix).await?;
-            return Ok(futures::stream::iter(found.map(Ok)).boxed());
-        }
-        Ok(listed
-            .map(move |meta| {
-                let meta = meta.map_err(|error| opened.error(&prefix, error))?;
-                let location = listing::with_key(&prefix, meta.location.as_ref())?;
-                Ok(listing::info(location, &meta))
-            })
-            .boxed())
+    fn memory(&self) -> &InMemory {
+        &self.inner.memory
     }
 }
 
 impl Opened {
+    /// Which write made the object: empty where none of ours did, `None` where there is none.
+    async fn write_id(&self, location: &Location) -> Result<Option<String>> {
+        let options = GetOptions::new().with_head(true);
+        match self.store.get_opts(&self.path, options).await {
+            Ok(found) => {
+                let id = found.attributes.get(&WRITE_ID);
+                Ok(Some(
+                    id.map_or_else(String::new, |id| id.as_ref().to_owned()),
+                ))
+            }
+            Err(error) => match self.error(location, error) {
+                Error::NotFound { .. } => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+
     fn error(&self, location: &Location, source: object_store::Error) -> Error {
         Error::from_store(location, source).sent_to(&self.region)
     }

@@ -1,5 +1,6 @@
 //! Walks local folders in the order of the keys that an object store would give.
 
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -14,8 +15,8 @@ use crate::{ObjectInfo, listing};
 /// How many entries are looked at before the walk gives way to other work.
 const BATCH: usize = 512;
 
-/// All files below a folder, or the one file.
-pub(crate) fn list(prefix: &Location) -> BoxStream<'static, Result<ObjectInfo>> {
+/// All files below a folder, or the one file, some at a time.
+pub(crate) fn pages(prefix: &Location) -> BoxStream<'static, Vec<Result<ObjectInfo>>> {
     let walk = Walk::new(prefix.clone());
     futures::stream::unfold(Some(walk), |walk| async {
         let mut walk = walk?;
@@ -25,9 +26,8 @@ pub(crate) fn list(prefix: &Location) -> BoxStream<'static, Result<ObjectInfo>> 
         })
         .await;
         let more = (batch.len() == BATCH).then_some(walk);
-        Some((futures::stream::iter(batch), more))
+        Some((batch, more))
     })
-    .flatten()
     .boxed()
 }
 
@@ -83,7 +83,7 @@ impl Walk {
     fn begin(&mut self, start: Location) -> Result<Option<ObjectInfo>> {
         let path = PathBuf::from(start.key());
         match fs_err::metadata(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(Error::from_io(&start, error)),
             Ok(metadata) if metadata.is_dir() => {
                 self.stack.extend(Entries::read(&start, path)?);
@@ -94,14 +94,14 @@ impl Walk {
     }
 
     /// Goes down into a folder. A link is followed unless it leads to where the walk is already.
-    fn enter(&mut self, folder: Location, path: PathBuf) -> Result<()> {
+    fn enter(&mut self, folder: &Location, path: PathBuf) -> Result<()> {
         let is_link = fs_err::symlink_metadata(&path)
-            .map_err(|error| Error::from_io(&folder, error))?
+            .map_err(|error| Error::from_io(folder, error))?
             .is_symlink();
         if is_link {
-            self.refuse_loop(&folder, &path)?;
+            self.refuse_loop(folder, &path)?;
         }
-        self.stack.extend(Entries::read(&folder, path)?);
+        self.stack.extend(Entries::read(folder, path)?);
         Ok(())
     }
 
@@ -127,7 +127,7 @@ impl Walk {
             let location = child(&top.folder, &name, is_folder)?;
             if is_folder {
                 let path = top.path.join(&name);
-                self.enter(location, path)?;
+                self.enter(&location, path)?;
             } else if let Some(info) = stat(location)? {
                 return Ok(Some(info));
             }
@@ -155,7 +155,7 @@ impl Entries {
         let failed = |error| Error::from_io(folder, error);
         let entries = match fs_err::read_dir(&path) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if is_missing(&error) => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
         let mut names = Vec::new();
@@ -194,6 +194,12 @@ fn child(folder: &Location, name: &str, is_folder: bool) -> Result<Location> {
     )
 }
 
+/// Whether there is nothing under a name.
+fn is_missing(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
+}
+
 /// What is known of a file; `None` for what is no file, such as a pipe. A link that leads nowhere
 /// is listed, so that whoever reads it learns that it is broken.
 pub(crate) fn stat(location: Location) -> Result<Option<ObjectInfo>> {
@@ -206,22 +212,41 @@ pub(crate) fn stat(location: Location) -> Result<Option<ObjectInfo>> {
     };
     let metadata = match metadata {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if is_missing(&error) => return Ok(None),
         Err(error) => return Err(Error::from_io(&location, error)),
     };
     if !metadata.is_file() && !metadata.is_symlink() {
         return Ok(None);
     }
-    let last_modified_ms = metadata
+    Ok(Some(info(location, &metadata)))
+}
+
+/// What a file's metadata say of it. The tag changes whenever the file is replaced or written to.
+pub(crate) fn info(location: Location, metadata: &Metadata) -> ObjectInfo {
+    let modified = metadata
         .modified()
         .ok()
         .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .and_then(|since| i64::try_from(since.as_millis()).ok())
         .unwrap_or_default();
-    Ok(Some(ObjectInfo {
+    ObjectInfo {
         location,
         size: metadata.len(),
-        last_modified_ms,
-        etag: None,
-    }))
+        last_modified_ms: i64::try_from(modified.as_millis()).unwrap_or(i64::MAX),
+        etag: Some(format!(
+            "{:x}-{:x}-{:x}",
+            inode(metadata),
+            modified.as_nanos(),
+            metadata.len()
+        )),
+    }
+}
+
+#[cfg(unix)]
+fn inode(metadata: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+#[cfg(not(unix))]
+fn inode(_metadata: &Metadata) -> u64 {
+    0
 }

@@ -64,9 +64,9 @@ pub const DEFAULT_RETRIES: usize = 10;
 /// How long a connection may take.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a request may take with its whole answer.
-pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 /// When a request is given up in spite of retries that are left.
-const RETRY_TOTAL: Duration = Duration::from_secs(180);
+const RETRY_TOTAL: Duration = Duration::from_mins(3);
 
 impl S3Settings {
     pub(crate) fn read(properties: &Properties) -> Result<Self> {
@@ -193,6 +193,19 @@ impl<'a> Reader<'a> {
         let id = self.text(&["s3.access-key-id", "client.access-key-id"]);
         let secret = self.text(&["s3.secret-access-key", "client.secret-access-key"]);
         let token = self.text(&["s3.session-token", "client.session-token"]);
+        for (name, value) in [
+            ("s3.access-key-id", id),
+            ("s3.secret-access-key", secret),
+            ("s3.session-token", token),
+        ] {
+            if value.is_some_and(|value| !value.bytes().all(|byte| byte.is_ascii_graphic())) {
+                return Err(Error::Property {
+                    name,
+                    value: "***".to_owned(),
+                    expected: "printable characters without spaces",
+                });
+            }
+        }
         match (id, secret) {
             (Some(id), Some(secret)) => Ok(Access::Keys {
                 id: id.to_owned(),

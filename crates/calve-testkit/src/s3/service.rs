@@ -116,6 +116,10 @@ impl Front {
         if !bucket.is_empty() && !makes_bucket && !self.root.join(&bucket).is_dir() {
             return error(request, 404, "NoSuchBucket").await;
         }
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        if reads && self.is_folder(request.uri().path()) {
+            return error(request, 404, "NoSuchKey").await;
+        }
         let response = {
             let writes = matches!(*request.method(), Method::PUT | Method::POST);
             let _guard = if writes {
@@ -134,6 +138,15 @@ impl Front {
             Some(Fault::Truncate(bytes)) => truncate(response, bytes).await,
             _ => Ok(response.map(|body| body.map_err(Broken::new).boxed_unsync())),
         }
+    }
+
+    /// Whether a key names a folder of files rather than an object.
+    fn is_folder(&self, path: &str) -> bool {
+        !key_is_empty(path)
+            && self
+                .root
+                .join(decode(path.trim_start_matches('/')))
+                .is_dir()
     }
 
     fn log(&self, request: &hyper::Request<Incoming>) -> (String, Option<Fault>) {
