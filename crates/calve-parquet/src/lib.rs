@@ -2,6 +2,16 @@
 //! resolved by field id or name mapping, footers turned into metrics.
 //!
 //! Pure functions over bytes and footers. This crate opens nothing and knows no catalog.
+//!
+//! A file's way into a table: [`SchemaCache`] turns its footer into a [`FileSchema`] under a
+//! [`TypePolicy`] (once per distinct schema), whose [`Finding`]s say what cannot be read right in place;
+//! [`SchemaUnion`] absorbs it, growing the schema of a new table or checking it against an existing one,
+//! and gives the [`ColumnMapping`]; with that, [`file_metrics`] turns the footer's statistics into
+//! bounds in the table's types. The union's [`NameMapping`] goes into the table, so that readers find the
+//! columns of files without field ids under every spelling that was seen.
+//!
+//! Types are read from the *Parquet* schema, not from Arrow's reading of it: Arrow has no UUID, cannot say
+//! how a list is shaped, and fails on what only has to be refused.
 
 mod error;
 mod hive_type;

@@ -22,6 +22,9 @@ use crate::resolve::{ColumnMapping, resolve_with};
 use crate::schema::{FileSchema, IdCoverage};
 use crate::types::Growing;
 
+/// How many file schemas a union remembers the mappings of.
+const MAX_SEEN: usize = 4_096;
+
 /// Grows a table schema file by file. Ids are given in the order in which columns are first seen and never change.
 ///
 /// The first file numbers its columns and the partition columns as Iceberg itself numbers a new
@@ -236,6 +239,9 @@ impl SchemaUnion {
         self.replace(tree);
         self.current = Some((schema, names));
         let drifts: Arc<[Drift]> = drifts.into();
+        if self.seen.len() >= MAX_SEEN {
+            self.seen.clear();
+        }
         self.seen.insert(
             file.fingerprint,
             Seen {

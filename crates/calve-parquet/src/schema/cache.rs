@@ -8,6 +8,9 @@ use parquet::file::metadata::ParquetMetaData;
 use super::FileSchema;
 use crate::policy::TypePolicy;
 
+/// How many schemas a cache holds at most. A lake has a few; one that has more gains nothing from a cache.
+const MAX_SCHEMAS: usize = 4_096;
+
 /// Converts each distinct schema once: the files of a lake share a few.
 #[derive(Debug)]
 pub struct SchemaCache {
@@ -33,13 +36,16 @@ impl SchemaCache {
     pub fn get(&self, footer: &ParquetMetaData) -> Arc<FileSchema> {
         let fingerprint = FileSchema::fingerprint(footer, &self.policy);
         let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        if schemas.len() >= MAX_SCHEMAS && !schemas.contains_key(&fingerprint) {
+            schemas.clear();
+        }
         let schema = schemas
             .entry(fingerprint)
             .or_insert_with(|| Arc::new(FileSchema::from_footer(footer, &self.policy)));
         Arc::clone(schema)
     }
 
-    /// Number of distinct schemas seen.
+    /// Number of distinct schemas held.
     pub fn len(&self) -> usize {
         self.schemas
             .lock()
@@ -47,7 +53,7 @@ impl SchemaCache {
             .len()
     }
 
-    /// Whether no schema has been seen.
+    /// Whether no schema is held.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
