@@ -127,13 +127,13 @@ impl PartitionFilter {
     }
 
     /// The conditions with their values in the types of their keys, as far as they are known.
-    pub(crate) fn typed(&self) -> impl Iterator<Item = (&str, &str, Option<&Literal>)> {
+    pub(crate) fn typed(&self) -> impl Iterator<Item = (&str, Option<&Literal>)> {
         self.conditions.iter().map(|condition| {
             let literal = condition
                 .typed
                 .as_ref()
                 .and_then(|(_, literal)| literal.as_ref());
-            (condition.key.as_str(), condition.text.as_str(), literal)
+            (condition.key.as_str(), literal)
         })
     }
 }

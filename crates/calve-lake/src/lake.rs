@@ -5,10 +5,12 @@ use calve_catalog::HiveColumn;
 use calve_storage::Storage;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use iceberg::spec::{Literal, PrimitiveType};
 
 use crate::filter::PartitionFilter;
 use crate::folder::{FolderReader, Layout};
 use crate::folders::{Entries, Survey, Surveyed};
+use crate::metastore::{HiveSource, Reader};
 use crate::tree::Tree;
 use crate::{Error, LakeEntry, LakeOptions, PartitionKey, Result, Source, Totals, Warning};
 
@@ -23,21 +25,28 @@ pub struct Lake {
     keys: Arc<[PartitionKey]>,
     totals: Totals,
     warnings: Vec<Warning>,
-    columns: Option<Vec<HiveColumn>>,
     filter: Arc<PartitionFilter>,
     options: Arc<LakeOptions>,
+    metastore: Option<Arc<HiveSource>>,
 }
 
 impl Lake {
     /// Lists the source once: checks its folders, learns its partition keys and their types, counts.
     ///
+    /// A folder without data files is an error, and so is a filter that leaves none of them. A table
+    /// of a metastore may be empty.
+    ///
     /// # Errors
     /// When the source is missing, has no data files, or is no lake that one table can read.
     pub async fn open(storage: &Storage, source: Source, options: LakeOptions) -> Result<Self> {
         let filter = PartitionFilter::new(&options.partition_filter)?;
+        let options = Arc::new(options);
         match source {
             Source::Location(root) => Self::open_folders(storage, root, filter, options).await,
-            Source::HiveTable { .. } => unimplemented!(),
+            Source::HiveTable { metastore, ident } => {
+                let source = HiveSource::load(metastore, &ident, &options).await?;
+                Self::open_table(storage, source, filter, options).await
+            }
         }
     }
 
@@ -58,7 +67,8 @@ impl Lake {
 
     /// The data columns as the metastore has them; `None` for a source of folders.
     pub fn hive_columns(&self) -> Option<&[HiveColumn]> {
-        self.columns.as_deref()
+        let table = self.metastore.as_ref()?.table();
+        Some(&table.columns)
     }
 
     /// The source's folder or file; of a metastore's table, the table's location.
@@ -74,28 +84,29 @@ impl Lake {
     /// Lists again and streams what there is, in the order of the keys, or of the metastore's
     /// partitions. The order is the same each time. The stream ends with its first error.
     pub fn files(&self) -> BoxStream<'static, Result<LakeEntry>> {
-        let reader = self.options.reader(&self.root, Layout::Partitioned);
-        let tree = self.options.tree(&self.storage, &self.root, &self.filter);
-        let (filter, keys) = (Arc::clone(&self.filter), Arc::clone(&self.keys));
-        let entries = Entries::new(reader, self.root.clone(), filter, keys);
-        until_error(entries.of(tree.list()))
+        until_error(match &self.metastore {
+            Some(source) => self.table_reader(source).entries(),
+            None => {
+                let reader = self.options.reader(&self.root, Layout::Partitioned);
+                let tree = self.options.tree(&self.storage, &self.root, &self.filter);
+                let (filter, keys) = (Arc::clone(&self.filter), Arc::clone(&self.keys));
+                Entries::new(reader, self.root.clone(), filter, keys).of(tree.list())
+            }
+        })
     }
 
     async fn open_folders(
         storage: &Storage,
         root: Location,
         mut filter: PartitionFilter,
-        options: LakeOptions,
+        options: Arc<LakeOptions>,
     ) -> Result<Self> {
         let fixed_types = options.partition_types.iter();
         filter
             .set_types(fixed_types.map(|(name, primitive_type)| (name.as_str(), primitive_type)))?;
-        let mut filter = Arc::new(filter);
-        let mut surveyed = survey(storage, &root, &filter, &options).await?;
-        let types = surveyed.keys.iter();
-        let mut typed = filter.as_ref().clone();
-        typed.set_types(types.map(|key| (key.name.as_str(), &key.primitive_type)))?;
-        filter = Arc::new(typed);
+        let mut surveyed = survey(storage, &root, &Arc::new(filter.clone()), &options).await?;
+        filter.set_types(types(&surveyed.keys))?;
+        let filter = Arc::new(filter);
         if surveyed.perhaps {
             // Now that the types are known, values that were let through may not match after all.
             surveyed = Surveyed {
@@ -109,11 +120,83 @@ impl Lake {
             keys: surveyed.keys.into(),
             totals: surveyed.totals,
             warnings: Vec::new(),
-            columns: None,
             filter,
-            options: Arc::new(options),
+            options,
+            metastore: None,
         })
     }
+
+    async fn open_table(
+        storage: &Storage,
+        source: HiveSource,
+        mut filter: PartitionFilter,
+        options: Arc<LakeOptions>,
+    ) -> Result<Self> {
+        if let Some(key) = filter.unknown_key(source.keys()) {
+            return Err(source.unknown_key(key));
+        }
+        filter.set_types(types(source.keys()))?;
+        let mut lake = Self {
+            storage: storage.clone(),
+            root: source.location().clone(),
+            keys: Arc::clone(source.keys()),
+            totals: Totals::default(),
+            warnings: source.warnings().to_vec(),
+            filter: Arc::new(filter),
+            options,
+            metastore: Some(Arc::new(source)),
+        };
+        lake.count().await?;
+        let is_unregistered = lake.totals == Totals::default()
+            && lake.filter.len() == 0
+            && lake
+                .metastore
+                .as_ref()
+                .is_some_and(|source| source.has_registered_partitions());
+        if is_unregistered && storage.list(&lake.root).try_next().await?.is_some() {
+            let location = lake.root.clone();
+            lake.warnings.push(Warning::NoPartitions { location });
+        }
+        Ok(lake)
+    }
+
+    /// The first pass over a table's partitions.
+    async fn count(&mut self) -> Result<()> {
+        let counter = Counter::start(self.options.progress.as_ref());
+        let mut totals = Totals::default();
+        let mut last: Option<Arc<[Option<Literal>]>> = None;
+        let mut entries = self.files();
+        while let Some(entry) = entries.try_next().await? {
+            counter.advance();
+            match entry {
+                LakeEntry::Skipped(_) => totals.skipped += 1,
+                LakeEntry::File(file) => {
+                    totals.files += 1;
+                    totals.bytes += file.size;
+                    let is_new = last.as_ref().is_none_or(|last| *last != file.partition);
+                    totals.partitions += u64::from(is_new && !file.partition.is_empty());
+                    last = Some(file.partition);
+                }
+            }
+        }
+        drop(counter);
+        self.totals = totals;
+        Ok(())
+    }
+
+    fn table_reader(&self, source: &Arc<HiveSource>) -> Reader {
+        Reader {
+            source: Arc::clone(source),
+            storage: self.storage.clone(),
+            filter: Arc::clone(&self.filter),
+            options: Arc::clone(&self.options),
+        }
+    }
+}
+
+fn types(keys: &[PartitionKey]) -> impl Iterator<Item = (&str, &PrimitiveType)> {
+    keys.iter()
+        .map(|key| (key.name.as_str(), &key.primitive_type))
 }
 
 /// The first pass over a lake of folders.

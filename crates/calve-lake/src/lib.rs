@@ -17,6 +17,7 @@ mod folder;
 mod folders;
 mod inference;
 mod lake;
+mod metastore;
 mod options;
 mod task;
 mod tree;

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod duckdb_trees;
+mod fake;
 mod fixtures;
 mod folders;
+mod metastore;
 mod support;

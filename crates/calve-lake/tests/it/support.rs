@@ -44,7 +44,16 @@ pub(crate) async fn store(root: &Location, paths: &[&str]) -> Storage {
 
 /// A lake as lines: its keys, its files with their values, what it leaves out; or its error.
 pub(crate) async fn lines(storage: &Storage, source: Source, with: With) -> Vec<String> {
-    match read(storage, source, with.into()).await {
+    lines_with(storage, source, with.into()).await
+}
+
+/// As [`lines`], with all options.
+pub(crate) async fn lines_with(
+    storage: &Storage,
+    source: Source,
+    options: LakeOptions,
+) -> Vec<String> {
+    match read(storage, source, options).await {
         Ok(lines) => lines,
         Err(error) => vec![format!("error: {error}")],
     }
