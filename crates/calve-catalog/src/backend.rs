@@ -18,6 +18,7 @@ const SETTLE_RETRIES: &str = "commit.status-check.num-retries";
 const SETTLE_MIN_WAIT: &str = "commit.status-check.min-wait-ms";
 const SETTLE_MAX_WAIT: &str = "commit.status-check.max-wait-ms";
 const DELETE_CONCURRENCY: usize = 8;
+const LIST_CONCURRENCY: usize = 8;
 
 /// What keeps the pointers: one row, item or Glue entry per table.
 #[async_trait]
@@ -133,20 +134,21 @@ impl<B: Backend> Catalog for BackendCatalog<B> {
 
     async fn list_tables(&self, namespace: Option<&[String]>) -> Result<Vec<TableIdent>> {
         let mut tables = Vec::new();
-        match namespace {
-            Some(namespace) => {
-                tables = self.backend.list_tables(namespace).await?;
-                if tables.is_empty() && !self.backend.namespace_exists(namespace).await? {
-                    return Err(Error::NamespaceNotFound {
-                        catalog: self.name.clone(),
-                        namespace: namespace.join("."),
-                    });
-                }
+        if let Some(namespace) = namespace {
+            tables = self.backend.list_tables(namespace).await?;
+            if tables.is_empty() && !self.backend.namespace_exists(namespace).await? {
+                return Err(Error::NamespaceNotFound {
+                    catalog: self.name.clone(),
+                    namespace: namespace.join("."),
+                });
             }
-            None => {
-                for namespace in self.list_namespaces().await? {
-                    tables.extend(self.backend.list_tables(&namespace).await?);
-                }
+        } else {
+            let namespaces = self.list_namespaces().await?;
+            let mut lists = stream::iter(namespaces)
+                .map(|namespace| async move { self.backend.list_tables(&namespace).await })
+                .buffer_unordered(LIST_CONCURRENCY);
+            while let Some(list) = lists.next().await {
+                tables.extend(list?);
             }
         }
         tables.sort();

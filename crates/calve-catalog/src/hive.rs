@@ -57,7 +57,7 @@ pub trait Metastore: Send + Sync {
     /// Loads an entry of any kind.
     async fn load_hive_table(&self, ident: &TableIdent) -> Result<HiveTable>;
 
-    /// All partitions of a table, page by page. `expression` is Glue's partition filter
+    /// All partitions of a table, page by page, in no order. `expression` is Glue's partition filter
     /// (`year='2023' AND element='TMAX'`).
     fn partitions(
         &self,

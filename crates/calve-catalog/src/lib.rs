@@ -95,6 +95,9 @@ pub trait Catalog: Debug + Send + Sync {
 /// `type` is `sql` (also chosen by a `uri` that begins with `sqlite:` or `postgresql:`), `glue` or
 /// `memory`; `warehouse` is where new tables go. The storage is made from the same properties.
 ///
+/// A database may hold several catalogs: `name` is part of the key there, so that Java and PyIceberg see
+/// these tables under the same name only.
+///
 /// # Errors
 /// When the properties are wrong or the catalog cannot be reached.
 pub async fn open(name: &str, properties: Properties) -> Result<Arc<dyn Catalog>> {

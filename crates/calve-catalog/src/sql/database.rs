@@ -152,12 +152,28 @@ impl Database {
         statement: &str,
         values: &[&str],
     ) -> Result<Vec<Option<String>>> {
+        let rows = self.rows(statement, values).await?;
+        Ok(rows.into_iter().map(|[first]| first).collect())
+    }
+
+    /// All rows, each of `COLUMNS` columns.
+    pub(super) async fn rows<const COLUMNS: usize>(
+        &self,
+        statement: &str,
+        values: &[&str],
+    ) -> Result<Vec<[Option<String>; COLUMNS]>> {
         let rows = with_pool!(self, |pool| query!(statement, values)
             .fetch_all(pool)
             .await
             .and_then(|rows| {
                 rows.iter()
-                    .map(|row| row.try_get::<Option<String>, _>(0))
+                    .map(|row| {
+                        let mut texts = [const { None }; COLUMNS];
+                        for (index, text) in texts.iter_mut().enumerate() {
+                            *text = row.try_get::<Option<String>, _>(index)?;
+                        }
+                        Ok(texts)
+                    })
                     .collect::<Result<Vec<_>, _>>()
             }));
         rows.map_err(|error| self.typed("could not read", error))
@@ -193,6 +209,7 @@ impl Database {
             transaction.commit().await
         }
         .await);
+        self.checkpoint().await;
         match inserted {
             Ok(()) => Ok(true),
             Err(error) if is_unique_violation(&error) => Ok(false),

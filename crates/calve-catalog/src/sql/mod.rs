@@ -184,36 +184,26 @@ impl Backend for Sql {
 
     async fn find(&self, ident: &TableIdent) -> Result<String> {
         let namespace = ident.namespace_text();
+        let kind = if self.has_type {
+            "iceberg_type"
+        } else {
+            "NULL"
+        };
+        let statement = format!(
+            "SELECT metadata_location, {kind} FROM iceberg_tables \
+             WHERE catalog_name = $1 AND table_namespace = $2 AND table_name = $3"
+        );
         let keys = [self.catalog.as_str(), &namespace, ident.name()];
-        if self.has_type {
-            let kinds = self
-                .database
-                .texts(
-                    "SELECT iceberg_type FROM iceberg_tables \
-                     WHERE catalog_name = $1 AND table_namespace = $2 AND table_name = $3",
-                    &keys,
-                )
-                .await?;
-            if let Some(Some(kind)) = kinds.first()
-                && kind != TABLE_TYPE
-            {
-                return Err(Error::NotIceberg {
-                    catalog: self.catalog.clone(),
-                    ident: ident.clone(),
-                    kind: format!("a {}", kind.to_lowercase()),
-                });
-            }
+        let found = self.database.rows::<2>(&statement, &keys).await?;
+        match found.into_iter().next() {
+            Some([_, Some(kind)]) if kind != TABLE_TYPE => Err(Error::NotIceberg {
+                catalog: self.catalog.clone(),
+                ident: ident.clone(),
+                kind: format!("a {}", kind.to_lowercase()),
+            }),
+            Some([Some(location), _]) => Ok(location),
+            _ => Err(self.not_found(ident)),
         }
-        let found = self
-            .database
-            .texts(
-                "SELECT metadata_location FROM iceberg_tables \
-                 WHERE catalog_name = $1 AND table_namespace = $2 AND table_name = $3",
-                &keys,
-            )
-            .await?;
-        let location = found.into_iter().next().flatten();
-        location.ok_or_else(|| self.not_found(ident))
     }
 
     async fn insert(&self, ident: &TableIdent, entry: Entry<'_>) -> Result<(), MoveError> {

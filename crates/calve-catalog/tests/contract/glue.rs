@@ -36,21 +36,45 @@ async fn names_are_checked_first() {
     let lenient = open(&folder, &[("glue.skip-name-validation", "true")]).await;
     let error = lenient.load_table(&ident("d-b.t")).await.unwrap_err();
     assert!(matches!(error, Error::TableNotFound { .. }), "{error}");
-    let wrong = calve_catalog::open(
-        "test",
-        Properties::from(
-            [
-                ("type", "glue"),
-                ("glue.region", "us-east-1"),
-                ("glue.skip-archive", "maybe"),
-            ]
-            .map(|(key, value)| (key.to_owned(), value.to_owned())),
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_properties_are_named() {
+    for (property, value, problem) in [
+        (
+            "glue.skip-archive",
+            "maybe",
+            "`glue.skip-archive`: `maybe` is neither true nor false",
         ),
-    );
-    assert_eq!(
-        wrong.await.unwrap_err().to_string(),
-        "catalog test: property `glue.skip-archive`: `maybe` is neither true nor false"
-    );
+        (
+            "glue.max-retries",
+            "0",
+            "`glue.max-retries`: `0` is no number above 0",
+        ),
+        (
+            "glue.access-key-id",
+            "id",
+            "`glue.secret-access-key`: missing: the other half of the key is given",
+        ),
+        (
+            "warehouse",
+            "gs://b",
+            "`warehouse`: `gs://b`: unknown scheme `gs`",
+        ),
+    ] {
+        let properties = [
+            ("type", "glue"),
+            ("glue.region", "us-east-1"),
+            (property, value),
+        ];
+        let properties = properties.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let error = calve_catalog::open("test", properties.into())
+            .await
+            .unwrap_err();
+        let message = error.to_string();
+        let expected = format!("catalog test: property {problem}");
+        assert!(message.starts_with(&expected), "{message}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

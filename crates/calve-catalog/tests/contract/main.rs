@@ -24,6 +24,11 @@ async fn sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sqlite_in_memory() {
+    laws::check(&Subject::sqlite_in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sqlite_without_the_type_column() {
     laws::check(&Subject::old_sqlite().await).await;
 }

@@ -35,6 +35,14 @@ impl Subject {
         Self::open(folder, properties).await
     }
 
+    pub(crate) async fn sqlite_in_memory() -> Self {
+        let folder = TempDir::new().unwrap();
+        let properties = properties(&folder, &[("uri", "sqlite:///:memory:")]);
+        let mut subject = Self::open(folder, properties).await;
+        subject.properties = None;
+        subject
+    }
+
     /// A catalog as old versions of PyIceberg and Java made it.
     pub(crate) async fn old_sqlite() -> Self {
         let folder = TempDir::new().unwrap();
