@@ -214,3 +214,49 @@ fn convert(error: Error) -> IcebergError {
         .with_source(error)
         .with_retryable(retryable)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_rebuilt_from_its_properties_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = format!("{}/f", folder.path().display());
+        let properties = [("s3.region".to_owned(), "eu-west-1".to_owned())];
+        let storage = Storage::new(Properties::from(properties));
+        let factory: Box<dyn StorageFactory> = Box::new(SharedStorage::new(storage));
+        let written = serde_json::to_string(&factory).unwrap();
+        assert_eq!(
+            written,
+            r#"{"type":"calve","properties":{"s3.region":"eu-west-1"}}"#
+        );
+        let factory: Box<dyn StorageFactory> = serde_json::from_str(&written).unwrap();
+        let built = factory.build(&StorageConfig::new()).unwrap();
+        built.write(&path, Bytes::from_static(b"x")).await.unwrap();
+        let written = serde_json::to_string(&built).unwrap();
+        let read: Box<dyn iceberg::io::Storage> = serde_json::from_str(&written).unwrap();
+        assert_eq!(read.read(&path).await.unwrap(), "x");
+    }
+
+    #[tokio::test]
+    async fn more_properties_make_another_storage() {
+        let factory = SharedStorage::new(Storage::new(Properties::new()));
+        let config = StorageConfig::new().with_prop("s3.region", "r");
+        let built = factory.build(&config).unwrap();
+        let written = serde_json::to_string(&built).unwrap();
+        assert_eq!(
+            written,
+            r#"{"type":"calve","properties":{"s3.region":"r"}}"#
+        );
+    }
+
+    #[test]
+    fn errors_keep_what_is_known_of_them() {
+        let location: Location = "/f".parse().unwrap();
+        let error = convert(Error::AlreadyExists { location });
+        assert_eq!(error.kind(), ErrorKind::PreconditionFailed);
+        assert!(!error.retryable());
+        assert!(parse("gs://b/k").is_err());
+    }
+}

@@ -35,7 +35,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use calve_base::{Location, Properties, Scheme};
-use object_store::buffered::BufWriter;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -120,9 +119,16 @@ impl Storage {
     }
 
     /// The store a location lies in, and its path there (for libraries that take `object_store`).
-    /// Keys reach the store byte for byte.
+    /// Keys reach the store byte for byte; a folder's path is without its last slash.
+    ///
+    /// Take the path as it is: it is not the key's text where the key has empty components or
+    /// control characters.
     pub async fn open(&self, location: &Location) -> Result<(Arc<dyn ObjectStore>, Path)> {
-        let opened = self.opened(location).await?;
+        let folder = location.as_str().strip_suffix('/');
+        let opened = match folder.filter(|_| !location.key().is_empty()) {
+            Some(folder) => self.opened(&Location::parse(folder)?).await?,
+            None => self.opened(location).await?,
+        };
         Ok((opened.store, opened.path))
     }
 
@@ -247,8 +253,13 @@ impl Storage {
     /// Writes an object bit by bit.
     pub async fn writer(&self, location: &Location) -> Result<Writer> {
         let opened = self.opened(location).await?;
-        let writer = BufWriter::with_capacity(opened.store, opened.path, PART_BYTES);
-        Ok(Writer::new(location.clone(), opened.region, writer))
+        let location = location.clone();
+        Ok(Writer::new(
+            location,
+            opened.region,
+            opened.store,
+            opened.path,
+        ))
     }
 
     /// Deletes one object. Deleting what is not there is no error.

@@ -1,7 +1,10 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 use calve_base::Location;
-use object_store::buffered::BufWriter;
-use tokio::io::AsyncWriteExt;
+use object_store::path::Path;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, PutPayloadMut};
+use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
 
@@ -11,65 +14,213 @@ pub const PART_BYTES: usize = 8 * 1024 * 1024;
 const PARTS_UNDER_WAY: usize = 4;
 
 /// Writes one object bit by bit, in bounded memory. Nothing is visible at its location before
-/// [`Writer::finish`].
-#[derive(Debug)]
+/// [`Writer::finish`]; without that, or when that fails, what was written is removed again.
 pub struct Writer {
     location: Location,
     region: String,
-    /// `None` after the end.
-    inner: Option<BufWriter>,
+    state: State,
+}
+
+enum State {
+    /// All of it is still here.
+    Small {
+        store: Arc<dyn ObjectStore>,
+        path: Path,
+        buffer: PutPayloadMut,
+    },
+    Large(Parts),
+    Ended,
+}
+
+/// An object whose first parts are with the store.
+struct Parts {
+    upload: Box<dyn MultipartUpload>,
+    under_way: JoinSet<object_store::Result<()>>,
+    buffer: PutPayloadMut,
 }
 
 impl Writer {
-    pub(crate) fn new(location: Location, region: String, inner: BufWriter) -> Self {
-        let inner = Some(inner.with_max_concurrency(PARTS_UNDER_WAY));
+    pub(crate) fn new(
+        location: Location,
+        region: String,
+        store: Arc<dyn ObjectStore>,
+        path: Path,
+    ) -> Self {
+        let buffer = PutPayloadMut::new();
         Self {
             location,
             region,
-            inner,
+            state: State::Small {
+                store,
+                path,
+                buffer,
+            },
         }
     }
 
-    /// Appends bytes.
+    /// Appends bytes. After an error the writer has ended.
     ///
     /// # Errors
     /// When the store fails, or the writer has ended.
     pub async fn put(&mut self, bytes: Bytes) -> Result<()> {
-        let inner = self.inner.as_mut().ok_or_else(|| ended(&self.location))?;
-        let written = inner.put(bytes).await;
-        written.map_err(|source| Error::from_store(&self.location, source).sent_to(&self.region))
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Ended => Err(self.ended()),
+            State::Small {
+                store,
+                path,
+                mut buffer,
+            } if buffer.content_length() + bytes.len() <= PART_BYTES => {
+                buffer.push(bytes);
+                self.state = State::Small {
+                    store,
+                    path,
+                    buffer,
+                };
+                Ok(())
+            }
+            State::Small {
+                store,
+                path,
+                buffer,
+            } => {
+                let upload = store.put_multipart(&path).await;
+                let upload = upload.map_err(|source| self.failed(source))?;
+                let mut parts = Parts::new(upload);
+                for bytes in buffer.freeze() {
+                    parts = self.append(parts, bytes).await?;
+                }
+                self.state = State::Large(self.append(parts, bytes).await?);
+                Ok(())
+            }
+            State::Large(parts) => {
+                self.state = State::Large(self.append(parts, bytes).await?);
+                Ok(())
+            }
+        }
     }
 
-    /// Makes the object visible.
+    async fn append(&mut self, mut parts: Parts, bytes: Bytes) -> Result<Parts> {
+        match parts.push(bytes).await {
+            Ok(()) => Ok(parts),
+            Err(source) => {
+                parts.remove().await;
+                Err(self.failed(source))
+            }
+        }
+    }
+
+    /// Makes the object visible. The writer has ended then, also after an error.
     ///
     /// # Errors
     /// When the store fails, or the writer has ended.
     pub async fn finish(&mut self) -> Result<()> {
-        let mut inner = self.inner.take().ok_or_else(|| ended(&self.location))?;
-        let finished = inner.shutdown().await;
-        finished.map_err(|error| match error.downcast::<object_store::Error>() {
-            Ok(source) => Error::from_store(&self.location, source).sent_to(&self.region),
-            Err(error) => Error::from_io(&self.location, error),
-        })
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Ended => Err(self.ended()),
+            State::Small {
+                store,
+                path,
+                buffer,
+            } => {
+                let written = store.put(&path, buffer.freeze()).await;
+                written.map(|_| ()).map_err(|source| self.failed(source))
+            }
+            State::Large(mut parts) => match parts.complete().await {
+                Ok(()) => Ok(()),
+                Err(source) => {
+                    parts.remove().await;
+                    Err(self.failed(source))
+                }
+            },
+        }
     }
 
-    /// Gives up, and removes parts that were written already. Dropping a writer leaves them to the
-    /// bucket's lifecycle rules.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn abort(&mut self) -> Result<()> {
-        let Some(mut inner) = self.inner.take() else {
-            return Ok(());
-        };
-        let aborted = inner.abort().await;
-        aborted.map_err(|source| Error::from_store(&self.location, source))
+    /// Gives up, and removes what was written. Dropping a writer does so too, in the background.
+    pub async fn abort(&mut self) {
+        if let State::Large(parts) = std::mem::replace(&mut self.state, State::Ended) {
+            parts.remove().await;
+        }
+    }
+
+    fn failed(&self, source: object_store::Error) -> Error {
+        Error::from_store(&self.location, source).sent_to(&self.region)
+    }
+
+    fn ended(&self) -> Error {
+        Error::Local {
+            location: self.location.clone(),
+            source: std::io::Error::other("its writer has been finished or aborted, or failed"),
+        }
     }
 }
 
-fn ended(location: &Location) -> Error {
-    Error::Local {
-        location: location.clone(),
-        source: std::io::Error::other("the writer has been finished or aborted"),
+impl Parts {
+    fn new(upload: Box<dyn MultipartUpload>) -> Self {
+        Self {
+            upload,
+            under_way: JoinSet::new(),
+            buffer: PutPayloadMut::new(),
+        }
+    }
+
+    /// Sends all parts that are full. All but the last are of one size, since some stores want so.
+    async fn push(&mut self, mut bytes: Bytes) -> object_store::Result<()> {
+        while self.buffer.content_length() + bytes.len() >= PART_BYTES {
+            let rest = bytes.split_off(PART_BYTES - self.buffer.content_length());
+            self.buffer.push(bytes);
+            bytes = rest;
+            let part = std::mem::take(&mut self.buffer);
+            self.send(part.freeze()).await?;
+        }
+        self.buffer.push(bytes);
+        Ok(())
+    }
+
+    async fn send(&mut self, part: PutPayload) -> object_store::Result<()> {
+        self.wait_for_fewer(PARTS_UNDER_WAY).await?;
+        self.under_way.spawn(self.upload.put_part(part));
+        Ok(())
+    }
+
+    async fn wait_for_fewer(&mut self, count: usize) -> object_store::Result<()> {
+        while self.under_way.len() >= count
+            && let Some(sent) = self.under_way.join_next().await
+        {
+            sent??;
+        }
+        Ok(())
+    }
+
+    async fn complete(&mut self) -> object_store::Result<()> {
+        let last = std::mem::take(&mut self.buffer);
+        if last.content_length() > 0 {
+            self.send(last.freeze()).await?;
+        }
+        self.wait_for_fewer(1).await?;
+        self.upload.complete().await.map(|_| ())
+    }
+
+    async fn remove(mut self) {
+        self.under_way.shutdown().await;
+        if let Err(error) = self.upload.abort().await {
+            tracing::warn!("parts of an unfinished object could not be removed: {error}");
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let State::Large(parts) = std::mem::replace(&mut self.state, State::Ended)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(parts.remove());
+        }
+    }
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer")
+            .field("location", &self.location)
+            .finish_non_exhaustive()
     }
 }

@@ -165,6 +165,56 @@ fn from_the_container() {
 }
 
 #[test]
+fn from_a_web_identity() {
+    let mut case = Case::new();
+    let (id, secret) = (
+        case.key("s3.access-key-id"),
+        case.key("s3.secret-access-key"),
+    );
+    let url = serve(format!(
+        "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>\
+         <AccessKeyId>{id}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey>\
+         <SessionToken>t</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration>\
+         </Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+    ));
+    case.file("AWS_WEB_IDENTITY_TOKEN_FILE", "token");
+    let role = "arn:aws:iam::123456789012:role/lake".to_owned();
+    case.environment.insert("AWS_ROLE_ARN", role);
+    case.environment.insert("AWS_ENDPOINT_URL_STS", url);
+    case.check("it was read");
+}
+
+#[test]
+fn with_a_role() {
+    let mut case = Case::new();
+    let (id, secret) = (
+        case.key("s3.access-key-id"),
+        case.key("s3.secret-access-key"),
+    );
+    let url = serve(format!(
+        "<AssumeRoleResponse><AssumeRoleResult><Credentials>\
+         <AccessKeyId>{id}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey>\
+         <SessionToken>t</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration>\
+         </Credentials></AssumeRoleResult></AssumeRoleResponse>"
+    ));
+    let role = "arn:aws:iam::123456789012:role/lake".to_owned();
+    case.properties.insert("s3.role-arn".to_owned(), role);
+    case.environment.insert("AWS_ENDPOINT_URL_STS", url);
+    let key = "AKIAOTHER".to_owned();
+    case.environment.insert("AWS_ACCESS_KEY_ID", key.clone());
+    case.environment
+        .insert("AWS_SECRET_ACCESS_KEY", key.clone());
+    case.check("it was read");
+    // So do keys among the properties.
+    case.environment.remove("AWS_ACCESS_KEY_ID");
+    case.environment.remove("AWS_SECRET_ACCESS_KEY");
+    for name in ["s3.access-key-id", "s3.secret-access-key"] {
+        case.properties.insert(name.to_owned(), key.clone());
+    }
+    case.check("it was read");
+}
+
+#[test]
 fn from_nowhere() {
     let case = Case::new();
     case.check(

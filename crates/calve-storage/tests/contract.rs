@@ -268,8 +268,22 @@ async fn large_objects_are_written_in_parts() {
         }
         let mut given_up = storage.writer(&place.at("given-up")).await.unwrap();
         given_up.put(content.slice(..PART_BYTES * 2)).await.unwrap();
-        given_up.abort().await.unwrap();
+        given_up.abort().await;
         assert_eq!(place.keys(&place.folder).await, ["pieces", "whole"]);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_is_opened_without_its_slash() {
+    for place in places() {
+        place.put(&["a/f"]).await;
+        let (_, with) = place.storage.open(&place.at("a/")).await.unwrap();
+        let (store, without) = place.storage.open(&place.at("a")).await.unwrap();
+        assert_eq!(with, without, "{}", place.name);
+        let listed: Vec<_> = store.list(Some(&with)).try_collect().await.unwrap();
+        let (_, file) = place.storage.open(&place.at("a/f")).await.unwrap();
+        assert_eq!(listed.len(), 1);
+        assert_eq!(listed[0].location, file);
     }
 }
 

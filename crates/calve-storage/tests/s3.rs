@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use calve_base::{Failure, Location, Properties};
-use calve_storage::{Error, Storage};
+use calve_storage::{Error, PART_BYTES, Storage};
 use calve_testkit::s3::{Fault, Operation, Rule, S3Options, S3Server, When};
 use futures::TryStreamExt;
 
@@ -232,6 +232,35 @@ async fn a_bucket_that_is_not_there() {
             "s3a://other/f: there is no bucket `other`"
         );
     }
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_an_upload_that_failed() {
+    let server = server();
+    let storage = storage(&server, &[("s3.retry.num-retries", "1")]);
+    let large = Bytes::from(vec![7; PART_BYTES * 3]);
+    let refused = Fault::Status(403, "AccessDenied");
+    server.add_rule(Rule::new(refused, When::Every(3)).for_operation(Operation::Multipart));
+    let error = storage.write(&at("s3://bucket/large"), large.clone()).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, Error::AccessDenied { .. }), "{error:?}");
+    server.clear_rules();
+    let mut dropped = storage.writer(&at("s3://bucket/dropped")).await.unwrap();
+    dropped.put(large).await.unwrap();
+    drop(dropped);
+    // The server keeps parts as hidden files beside its buckets.
+    let parts = || {
+        let entries = fs_err::read_dir(server.root()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(".upload")).count()
+    };
+    for _ in 0..100 {
+        if parts() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{} files of parts are left", parts());
 }
 
 #[tokio::test]
