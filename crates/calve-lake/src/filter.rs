@@ -96,7 +96,7 @@ impl PartitionFilter {
     /// The first key of the filter that the partition does not have.
     pub(crate) fn matches<'a>(
         &self,
-        pairs: impl Iterator<Item = (&'a str, Option<&'a str>)> + Clone,
+        pairs: &(impl Iterator<Item = (&'a str, Option<&'a str>)> + Clone),
     ) -> Result<Comparison, &str> {
         let mut result = Comparison::Equal;
         for condition in &self.conditions {
@@ -204,43 +204,43 @@ mod tests {
     #[track_caller]
     fn check(
         wanted: &str,
-        primitive_type: Option<PrimitiveType>,
+        primitive_type: Option<&PrimitiveType>,
         text: Option<&str>,
         expected: Comparison,
     ) {
         let mut filter = PartitionFilter::new(&[("K".to_owned(), wanted.to_owned())]).unwrap();
-        if let Some(primitive_type) = &primitive_type {
+        if let Some(primitive_type) = primitive_type {
             filter.set_types([("k", primitive_type)]).unwrap();
         }
-        let found = filter.matches([("k", text)].into_iter());
+        let found = filter.matches(&[("k", text)].into_iter());
         assert_eq!(found, Ok(expected), "{wanted} {primitive_type:?} {text:?}");
     }
 
     #[test]
     fn values_compare_by_type() {
         use Comparison::{Equal, PerhapsEqual, Unequal};
-        let (int, text) = (Some(PrimitiveType::Int), Some(PrimitiveType::String));
+        let (int, text) = (Some(&PrimitiveType::Int), Some(&PrimitiveType::String));
         check("1", None, Some("1"), Equal);
         check("01", None, Some("1"), PerhapsEqual);
-        check("01", int.clone(), Some("1"), Equal);
-        check("1", int.clone(), Some("01"), Equal);
-        check("1", int.clone(), Some("x"), Unequal);
-        check("01", text.clone(), Some("1"), Unequal);
+        check("01", int, Some("1"), Equal);
+        check("1", int, Some("01"), Equal);
+        check("1", int, Some("x"), Unequal);
+        check("01", text, Some("1"), Unequal);
         check("2024-1-5", None, Some("2024-01-05"), PerhapsEqual);
         check("a", None, Some("A"), Unequal);
         check("", None, Some(""), Equal);
         check("", None, None, Unequal);
-        let decimal = Some(PrimitiveType::Decimal {
+        let decimal = PrimitiveType::Decimal {
             precision: 5,
             scale: 2,
-        });
-        check("1.5", decimal, Some("1.50"), Equal);
+        };
+        check("1.5", Some(&decimal), Some("1.50"), Equal);
         check(NULL_PARTITION, None, None, Equal);
-        check(NULL_PARTITION, int.clone(), None, Equal);
-        check(NULL_PARTITION, text.clone(), None, Equal);
+        check(NULL_PARTITION, int, None, Equal);
+        check(NULL_PARTITION, text, None, Equal);
         check("null", None, None, PerhapsEqual);
-        check("NULL", int.clone(), None, Equal);
-        check("null", text.clone(), None, Unequal);
+        check("NULL", int, None, Equal);
+        check("null", text, None, Unequal);
         check("null", text, Some("null"), Equal);
         check("1", int, None, Unequal);
     }
@@ -256,6 +256,6 @@ mod tests {
             error.to_string(),
             "the partition filter's `x` is no int (key `k`)"
         );
-        assert_eq!(filter.matches([("j", None)].into_iter()), Err("k"));
+        assert_eq!(filter.matches(&[("j", None)].into_iter()), Err("k"));
     }
 }

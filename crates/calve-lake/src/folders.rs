@@ -224,6 +224,9 @@ impl Keys {
     }
 }
 
+/// Partition values in the order of the lake's keys.
+pub(crate) type Values = Arc<[Option<Literal>]>;
+
 /// The second pass: turns what the listing comes upon into entries.
 #[derive(Debug)]
 pub(crate) struct Entries {
@@ -232,7 +235,7 @@ pub(crate) struct Entries {
     filter: Arc<PartitionFilter>,
     keys: Arc<[PartitionKey]>,
     names: Option<Keys>,
-    last: Option<(Arc<Folder>, Option<Arc<[Option<Literal>]>>)>,
+    last: Option<(Arc<Folder>, Option<Values>)>,
 }
 
 impl Entries {
@@ -280,29 +283,24 @@ impl Entries {
     }
 
     /// The partition values of a folder; `None` when the filter leaves it out.
-    fn partition(
-        &mut self,
-        folder: &Arc<Folder>,
-        file: &Location,
-    ) -> Result<Option<Arc<[Option<Literal>]>>> {
+    fn partition(&mut self, folder: &Arc<Folder>, file: &Location) -> Result<Option<Values>> {
         if let Some((last, partition)) = &self.last
             && Arc::ptr_eq(last, folder)
         {
             return Ok(partition.clone());
         }
-        let partition = match matches(&self.filter, folder, &self.root)? {
-            Comparison::Unequal => None,
-            _ => {
-                let names = self.names.get_or_insert_with(|| Keys {
-                    names: self.keys.iter().map(|key| key.name.clone()).collect(),
-                    file: file.clone(),
-                });
-                let values = names.arrange(folder, file)?;
-                let literals = self.keys.iter().zip(values).map(|(key, value)| {
-                    literal(value, &key.primitive_type, &key.name, &folder.location)
-                });
-                Some(literals.collect::<Result<_>>()?)
-            }
+        let partition = if matches(&self.filter, folder, &self.root)? == Comparison::Unequal {
+            None
+        } else {
+            let names = self.names.get_or_insert_with(|| Keys {
+                names: self.keys.iter().map(|key| key.name.clone()).collect(),
+                file: file.clone(),
+            });
+            let values = names.arrange(folder, file)?;
+            let literals = self.keys.iter().zip(values).map(|(key, value)| {
+                literal(value, &key.primitive_type, &key.name, &folder.location)
+            });
+            Some(literals.collect::<Result<_>>()?)
         };
         self.last = Some((Arc::clone(folder), partition.clone()));
         Ok(partition)
@@ -310,7 +308,7 @@ impl Entries {
 }
 
 /// An entry for a data file.
-pub(crate) fn file(object: ObjectInfo, partition: Arc<[Option<Literal>]>) -> LakeEntry {
+pub(crate) fn file(object: ObjectInfo, partition: Values) -> LakeEntry {
     LakeEntry::File(LakeFile {
         location: object.location,
         size: object.size,
@@ -362,7 +360,7 @@ fn matches(filter: &PartitionFilter, folder: &Folder, root: &Location) -> Result
         .iter()
         .map(|(key, value)| (key.as_str(), value.as_deref()));
     filter
-        .matches(pairs)
+        .matches(&pairs)
         .map_err(|key| Error::UnknownFilterKey {
             location: root.clone(),
             key: key.to_owned(),

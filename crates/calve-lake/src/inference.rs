@@ -72,51 +72,56 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(values: &[Option<&str>], expected: PrimitiveType) {
+    fn check(values: &[Option<&str>], expected: &PrimitiveType) {
         let mut forwards = Inferred::default();
-        values.iter().for_each(|value| forwards.absorb(*value));
+        for value in values {
+            forwards.absorb(*value);
+        }
         let mut backwards = Inferred::default();
-        values
-            .iter()
-            .rev()
-            .for_each(|value| backwards.absorb(*value));
-        assert_eq!(forwards.primitive_type(), expected, "{values:?}");
-        assert_eq!(backwards.primitive_type(), expected, "{values:?} backwards");
+        for value in values.iter().rev() {
+            backwards.absorb(*value);
+        }
+        assert_eq!(forwards.primitive_type(), *expected, "{values:?}");
+        assert_eq!(
+            backwards.primitive_type(),
+            *expected,
+            "{values:?} backwards"
+        );
     }
 
     #[test]
     fn types_of_all_values() {
-        check(&[], PrimitiveType::String);
-        check(&[None, None], PrimitiveType::String);
+        check(&[], &PrimitiveType::String);
+        check(&[None, None], &PrimitiveType::String);
         check(
             &[Some("1"), None, Some("-7"), Some("0")],
-            PrimitiveType::Int,
+            &PrimitiveType::Int,
         );
-        check(&[Some("1"), Some("2147483648")], PrimitiveType::Long);
-        check(&[Some("9223372036854775808")], PrimitiveType::String);
-        check(&[Some("1"), Some("01")], PrimitiveType::String);
-        check(&[Some("01"), Some("12")], PrimitiveType::String);
-        check(&[Some("+1")], PrimitiveType::String);
-        check(&[Some("-0")], PrimitiveType::String);
-        check(&[Some("1"), Some("")], PrimitiveType::String);
-        check(&[Some("1.5")], PrimitiveType::String);
-        check(&[Some("true")], PrimitiveType::String);
+        check(&[Some("1"), Some("2147483648")], &PrimitiveType::Long);
+        check(&[Some("9223372036854775808")], &PrimitiveType::String);
+        check(&[Some("1"), Some("01")], &PrimitiveType::String);
+        check(&[Some("01"), Some("12")], &PrimitiveType::String);
+        check(&[Some("+1")], &PrimitiveType::String);
+        check(&[Some("-0")], &PrimitiveType::String);
+        check(&[Some("1"), Some("")], &PrimitiveType::String);
+        check(&[Some("1.5")], &PrimitiveType::String);
+        check(&[Some("true")], &PrimitiveType::String);
         check(
             &[Some("2024-01-31"), None, Some("1969-12-31")],
-            PrimitiveType::Date,
+            &PrimitiveType::Date,
         );
         check(
             &[Some("2024-01-31"), Some("2024-1-31")],
-            PrimitiveType::String,
+            &PrimitiveType::String,
         );
-        check(&[Some("2024-02-30")], PrimitiveType::String);
+        check(&[Some("2024-02-30")], &PrimitiveType::String);
         check(
             &[Some("2024-01-31"), Some("20240131")],
-            PrimitiveType::String,
+            &PrimitiveType::String,
         );
         check(
             &[Some("1"), Some("2024-01-31"), Some("2")],
-            PrimitiveType::String,
+            &PrimitiveType::String,
         );
     }
 }

@@ -5,11 +5,11 @@ use calve_catalog::HiveColumn;
 use calve_storage::Storage;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use iceberg::spec::{Literal, PrimitiveType};
+use iceberg::spec::PrimitiveType;
 
 use crate::filter::PartitionFilter;
 use crate::folder::{FolderReader, Layout};
-use crate::folders::{Entries, Survey, Surveyed};
+use crate::folders::{Entries, Survey, Surveyed, Values};
 use crate::metastore::{HiveSource, Reader};
 use crate::tree::Tree;
 use crate::{Error, LakeEntry, LakeOptions, PartitionKey, Result, Source, Totals, Warning};
@@ -42,7 +42,9 @@ impl Lake {
         let filter = PartitionFilter::new(&options.partition_filter)?;
         let options = Arc::new(options);
         match source {
-            Source::Location(root) => Self::open_folders(storage, root, filter, options).await,
+            Source::Location(root) => {
+                Box::pin(Self::open_folders(storage, root, filter, options)).await
+            }
             Source::HiveTable { metastore, ident } => {
                 let source = HiveSource::load(metastore, &ident, &options).await?;
                 Self::open_table(storage, source, filter, options).await
@@ -86,13 +88,15 @@ impl Lake {
     pub fn files(&self) -> BoxStream<'static, Result<LakeEntry>> {
         until_error(match &self.metastore {
             Some(source) => self.table_reader(source).entries(),
-            None => {
-                let reader = self.options.reader(&self.root, Layout::Partitioned);
-                let tree = self.options.tree(&self.storage, &self.root, &self.filter);
-                let (filter, keys) = (Arc::clone(&self.filter), Arc::clone(&self.keys));
-                Entries::new(reader, self.root.clone(), filter, keys).of(tree.list())
-            }
+            None => self.folder_entries(),
         })
+    }
+
+    fn folder_entries(&self) -> BoxStream<'static, Result<LakeEntry>> {
+        let reader = self.options.reader(&self.root, Layout::Partitioned);
+        let tree = self.options.tree(&self.storage, &self.root, &self.filter);
+        let (filter, keys) = (Arc::clone(&self.filter), Arc::clone(&self.keys));
+        Entries::new(reader, self.root.clone(), filter, keys).of(tree.list())
     }
 
     async fn open_folders(
@@ -104,14 +108,15 @@ impl Lake {
         let fixed_types = options.partition_types.iter();
         filter
             .set_types(fixed_types.map(|(name, primitive_type)| (name.as_str(), primitive_type)))?;
-        let mut surveyed = survey(storage, &root, &Arc::new(filter.clone()), &options).await?;
+        let mut surveyed =
+            Box::pin(survey(storage, &root, &Arc::new(filter.clone()), &options)).await?;
         filter.set_types(types(&surveyed.keys))?;
         let filter = Arc::new(filter);
         if surveyed.perhaps {
             // Now that the types are known, values that were let through may not match after all.
             surveyed = Surveyed {
                 keys: surveyed.keys,
-                ..survey(storage, &root, &filter, &options).await?
+                ..Box::pin(survey(storage, &root, &filter, &options)).await?
             };
         }
         Ok(Self {
@@ -164,7 +169,7 @@ impl Lake {
     async fn count(&mut self) -> Result<()> {
         let counter = Counter::start(self.options.progress.as_ref());
         let mut totals = Totals::default();
-        let mut last: Option<Arc<[Option<Literal>]>> = None;
+        let mut last: Option<Values> = None;
         let mut entries = self.files();
         while let Some(entry) = entries.try_next().await? {
             counter.advance();

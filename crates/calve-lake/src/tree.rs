@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use calve_base::{Location, Scheme};
 use calve_storage::{ObjectInfo, Storage};
+use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 
@@ -12,10 +13,8 @@ use crate::hive_path::{Component, folder_component};
 use crate::task::{Task, run_ahead};
 use crate::{Error, Recursive, Result, SkipReason, Skipped};
 
-/// Folders are split into sub folders until there are this many to list at once.
-const WANTED_PIECES: usize = 8;
-/// Folders are not split into more pieces than this: each costs a request at least.
-const MOST_PIECES: usize = 512;
+/// How many folders are listed at once within each folder that the filter has left.
+const CONCURRENCY_WITHIN: usize = 4;
 /// A filter prunes this many levels; deeper folders are listed and then left out.
 const PRUNED_LEVELS: usize = 12;
 
@@ -56,22 +55,13 @@ pub(crate) struct Tree {
 impl Tree {
     /// Lists what the filter may leave: whole folders that cannot match are not listed.
     pub(crate) fn list(self) -> BoxStream<'static, Result<Found>> {
+        let concurrency = self.concurrency.max(1);
+        if self.filter.len() == 0 {
+            return whole(&self.storage, &self.root, concurrency);
+        }
         let tree = Arc::new(self);
-        let concurrency = tree.concurrency.max(1);
-        let root = Folder {
-            location: tree.root.clone(),
-            unmet: (0..tree.filter.len()).collect(),
-        };
-        let mut pieces = stream::once(Arc::clone(&tree).split(root))
-            .map_ok(|pieces| stream::iter(pieces.into_iter().map(Ok)))
-            .try_flatten()
-            .boxed();
-        let levels = if tree.filter.len() == 0 {
-            0
-        } else {
-            PRUNED_LEVELS
-        };
-        for _ in 0..levels {
+        let mut pieces = stream::once(Arc::clone(&tree).start()).boxed();
+        for _ in 0..PRUNED_LEVELS {
             let tree = Arc::clone(&tree);
             pieces = pieces
                 .map_ok(move |piece| Arc::clone(&tree).prune(piece))
@@ -80,60 +70,39 @@ impl Tree {
                 .try_flatten()
                 .boxed();
         }
+        let within = concurrency.min(CONCURRENCY_WITHIN);
         pieces
-            .map_ok(move |piece| std::future::ready(Ok(tree.open(piece))))
-            .try_buffered(concurrency)
+            .map_ok(move |piece| std::future::ready(Ok(tree.open(piece, within))))
+            .try_buffered(concurrency / within)
             .try_flatten()
             .boxed()
     }
 
-    /// Splits the root into as many folders as are worth listing at once. It may be a file, too.
-    async fn split(self: Arc<Self>, root: Folder) -> Result<Vec<Piece>> {
-        if !root.location.key().ends_with('/')
-            && let Some(object) = self.storage.head(&root.location).await?
-            && (object.size > 0 || root.location.scheme() == Scheme::File)
+    /// The root: a folder as a rule, but it may be a file.
+    async fn start(self: Arc<Self>) -> Result<Piece> {
+        if !self.root.key().ends_with('/')
+            && let Some(object) = self.storage.head(&self.root).await?
+            && (object.size > 0 || self.root.scheme() == Scheme::File)
         {
-            return Ok(vec![Piece::Found(Found::Object(object))]);
+            return Ok(Piece::Found(Found::Object(object)));
         }
-        let mut pieces = vec![Piece::Folder(root)];
-        loop {
-            let folders = count_folders(&pieces);
-            if folders == 0
-                || folders >= WANTED_PIECES.min(self.concurrency)
-                || self.filter.len() > 0
-            {
-                return Ok(pieces);
-            }
-            let expanded: Vec<Vec<Piece>> = stream::iter(pieces.clone())
-                .map(|piece| Arc::clone(&self).expand(piece))
-                .buffered(self.concurrency.max(1))
-                .try_collect()
-                .await?;
-            let expanded = expanded.concat();
-            if count_folders(&expanded) > MOST_PIECES {
-                return Ok(pieces);
-            }
-            pieces = expanded;
-        }
+        Ok(Piece::Folder(Folder {
+            location: self.root.clone(),
+            unmet: (0..self.filter.len()).collect(),
+        }))
     }
 
     /// Replaces a folder that has unmet conditions by what it holds, without what cannot match.
-    fn prune(self: Arc<Self>, piece: Piece) -> Task<Result<Vec<Piece>>> {
-        Task::spawn(async move {
-            match piece {
-                Piece::Folder(folder) if !folder.unmet.is_empty() => {
-                    self.expand(Piece::Folder(folder)).await
-                }
-                other => Ok(vec![other]),
+    fn prune(self: Arc<Self>, piece: Piece) -> BoxFuture<'static, Result<Vec<Piece>>> {
+        match piece {
+            Piece::Folder(folder) if !folder.unmet.is_empty() => {
+                Box::pin(Task::spawn(self.look_into(folder)))
             }
-        })
+            other => Box::pin(std::future::ready(Ok(vec![other]))),
+        }
     }
 
-    /// Replaces a folder by what it holds.
-    async fn expand(self: Arc<Self>, piece: Piece) -> Result<Vec<Piece>> {
-        let Piece::Folder(folder) = piece else {
-            return Ok(vec![piece]);
-        };
+    async fn look_into(self: Arc<Self>, folder: Folder) -> Result<Vec<Piece>> {
         let (mut folders, objects) = self.storage.list_folder(&folder.location).await?;
         folders.sort_unstable_by(|left, right| left.key().cmp(right.key()));
         let mut pieces = Vec::with_capacity(folders.len() + objects.len());
@@ -195,25 +164,25 @@ impl Tree {
     }
 
     /// Begins to list a folder with all its sub folders.
-    fn open(&self, piece: Piece) -> BoxStream<'static, Result<Found>> {
+    fn open(&self, piece: Piece, concurrency: usize) -> BoxStream<'static, Result<Found>> {
         match piece {
             Piece::Found(found) => stream::once(std::future::ready(Ok(found))).boxed(),
-            Piece::Folder(folder) => run_ahead(
-                self.storage
-                    .list(&folder.location)
-                    .map_ok(Found::Object)
-                    .map_err(Error::from),
-            ),
+            Piece::Folder(folder) => run_ahead(whole(&self.storage, &folder.location, concurrency)),
         }
     }
+}
+
+/// A folder with all its sub folders, or one file.
+fn whole(
+    storage: &Storage,
+    root: &Location,
+    concurrency: usize,
+) -> BoxStream<'static, Result<Found>> {
+    let objects = storage.list_parallel(root, concurrency);
+    objects.map_ok(Found::Object).map_err(Error::from).boxed()
 }
 
 fn without_slash(folder: &Location) -> Location {
     let trimmed = folder.as_str().trim_end_matches('/');
     Location::parse(trimmed).unwrap_or_else(|_| folder.clone())
-}
-
-fn count_folders(pieces: &[Piece]) -> usize {
-    let is_folder = |piece: &&Piece| matches!(piece, Piece::Folder(_));
-    pieces.iter().filter(is_folder).count()
 }

@@ -11,11 +11,11 @@ use calve_catalog::{Catalog, HivePartition, HiveTable};
 use calve_storage::Storage;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
-use iceberg::spec::{Literal, PrimitiveType};
+use iceberg::spec::PrimitiveType;
 
 use crate::filter::{Comparison, PartitionFilter};
 use crate::folder::{FolderReader, Layout, Reading};
-use crate::folders::{file, literal, skipped};
+use crate::folders::{Values, file, literal, skipped};
 use crate::hive_path::{NULL_PARTITION, escape};
 use crate::task::run_ahead;
 use crate::{Error, LakeEntry, LakeOptions, PartitionKey, Result, SkipReason, Skipped, Warning};
@@ -46,7 +46,7 @@ pub(crate) struct Reader {
 #[derive(Debug)]
 struct Partition {
     location: Location,
-    values: Arc<[Option<Literal>]>,
+    values: Values,
     /// Whether the user should hear of it when nothing lies there.
     is_registered: bool,
 }
@@ -115,7 +115,7 @@ impl HiveSource {
             let text = (value != NULL_PARTITION).then_some(value.as_str());
             (key.name.as_str(), text)
         });
-        if !self.lets_through(filter, pairs.clone())? {
+        if !self.lets_through(filter, &pairs)? {
             return Ok(None);
         }
         let names: Vec<String> = self
@@ -148,7 +148,7 @@ impl HiveSource {
     fn lets_through<'a>(
         &self,
         filter: &PartitionFilter,
-        pairs: impl Iterator<Item = (&'a str, Option<&'a str>)> + Clone,
+        pairs: &(impl Iterator<Item = (&'a str, Option<&'a str>)> + Clone),
     ) -> Result<bool> {
         match filter.matches(pairs) {
             Ok(comparison) => Ok(comparison != Comparison::Unequal),
@@ -168,7 +168,7 @@ impl HiveSource {
         &self,
         texts: impl Iterator<Item = Option<&'a str>>,
         location: &Location,
-    ) -> Result<Arc<[Option<Literal>]>> {
+    ) -> Result<Values> {
         let keys = self.keys.iter().zip(texts);
         keys.map(|(key, text)| literal(text, &key.primitive_type, &key.name, location))
             .collect()

@@ -8,14 +8,14 @@ use calve_catalog::HiveTable;
 use chrono::{DateTime, NaiveDateTime};
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use iceberg::spec::{Literal, PrimitiveLiteral, PrimitiveType};
+use iceberg::spec::{PrimitiveLiteral, PrimitiveType};
 use regex::Regex;
 
 use super::Reader;
 use super::date_format::{DateFormat, Unit};
 use crate::filter::PartitionFilter;
 use crate::folder::Reading;
-use crate::folders::{file, skipped};
+use crate::folders::{Values, file, skipped};
 use crate::hive_path::{NULL_PARTITION, same_name};
 use crate::tree::{Found, Tree};
 use crate::{Error, LakeEntry, PartitionKey, Recursive, Result, SkipReason};
@@ -72,14 +72,13 @@ impl Projection {
             .iter()
             .map(|key| properties.kind(&key.name, clock))
             .collect::<Result<_>>()?;
-        let template = match properties.find("storage.location.template") {
-            Some(template) => template.to_owned(),
-            None => {
-                let folder = |key: &PartitionKey| format!("{0}=${{{0}}}", key.name);
-                let folders: Vec<String> = keys.iter().map(folder).collect();
-                location.join(&folders.join("/")).to_string()
-            }
+        let usual = || {
+            let folder = |key: &PartitionKey| format!("{0}=${{{0}}}", key.name);
+            let folders: Vec<String> = keys.iter().map(folder).collect();
+            location.join(&folders.join("/")).to_string()
         };
+        let template = properties.find("storage.location.template");
+        let template = template.map_or_else(usual, str::to_owned);
         let template = properties.template(&template, keys)?;
         Ok(Some(Self { template, kinds }))
     }
@@ -180,7 +179,7 @@ struct Matcher {
 /// What a folder of the listing is.
 #[derive(Debug, Clone)]
 enum Verdict {
-    Partition(Arc<[Option<Literal>]>),
+    Partition(Values),
     LeftOut,
     Skip(SkipReason),
 }
@@ -240,7 +239,7 @@ impl Walk {
         if !self
             .reader
             .source
-            .lets_through(&self.reader.filter, pairs)?
+            .lets_through(&self.reader.filter, &pairs)?
         {
             return Ok(Verdict::LeftOut);
         }

@@ -1,5 +1,5 @@
 //! Lakes of all shapes, read through storage.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::large_futures)]
 
 mod duckdb_trees;
 mod fake;
