@@ -8,6 +8,7 @@
 //!
 //! This crate writes nothing.
 
+pub mod footer;
 pub mod hive_path;
 
 mod entry;

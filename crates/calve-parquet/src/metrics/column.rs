@@ -208,12 +208,25 @@ impl<'a> Column<'a> {
     /// Whether the file's writer is known to have compared such values rightly.
     fn is_ordered(self, reading: Reading) -> bool {
         match reading {
-            Reading::Boolean | Reading::Signed | Reading::Float | Reading::Double => true,
+            Reading::Boolean | Reading::Float | Reading::Double => true,
+            Reading::Signed => self.writer.keeps_time() || !self.is_temporal(),
             Reading::Unsigned => self.writer.orders_unsigned(),
             Reading::Bytes => self.writer.orders_bytes(),
             Reading::FixedDecimal => self.writer.orders_fixed_decimals(),
             Reading::VariableDecimal => self.writer.orders_variable_decimals(),
         }
+    }
+
+    fn is_temporal(self) -> bool {
+        matches!(
+            self.mapping.table_type,
+            PrimitiveType::Date
+                | PrimitiveType::Time
+                | PrimitiveType::Timestamp
+                | PrimitiveType::Timestamptz
+                | PrimitiveType::TimestampNs
+                | PrimitiveType::TimestamptzNs
+        )
     }
 
     /// Whether these statistics follow the order of the values.

@@ -16,6 +16,11 @@ use parquet::schema::parser::parse_message_type;
 use super::*;
 use crate::schema::Physical;
 
+mod corpus;
+mod oracle;
+mod partitions;
+mod properties;
+mod statistics;
 mod types;
 
 /// The values of one column chunk; `None` is null.
@@ -223,6 +228,8 @@ pub(super) fn with_writer(
 }
 
 /// As Java writes: byte arrays in unsigned order, everything else signed.
+pub(super) const UNSIGNED: Option<ColumnOrder> =
+    Some(ColumnOrder::TYPE_DEFINED_ORDER(SortOrder::UNSIGNED));
 pub(super) const SIGNED: Option<ColumnOrder> =
     Some(ColumnOrder::TYPE_DEFINED_ORDER(SortOrder::SIGNED));
 pub(super) const JAVA: Option<&str> = Some("parquet-mr version 1.13.1 (build abc)");

@@ -9,6 +9,8 @@ pub(super) enum Writer {
     ParquetRs(u32),
     /// C++ before Arrow 4, which renamed itself to `parquet-cpp-arrow`.
     OldParquetCpp,
+    /// Parquet.Net.
+    ParquetNet,
     /// Any other.
     Other,
 }
@@ -28,9 +30,17 @@ impl Writer {
             Self::ParquetRs(major.unwrap_or(0))
         } else if created_by.starts_with("parquet-cpp version ") {
             Self::OldParquetCpp
+        } else if created_by.starts_with("Parquet.Net ") {
+            Self::ParquetNet
         } else {
             Self::Other
         }
+    }
+
+    /// Whether its statistics hold dates and times as the column does (Parquet.Net's are in another
+    /// unit, parquet-dotnet #769, or in the time zone of the machine that wrote).
+    pub(super) fn keeps_time(self) -> bool {
+        self != Self::ParquetNet
     }
 
     /// Whether it compared text and binary byte by byte (arrow-rs compared lengths first, #641).
@@ -68,6 +78,7 @@ mod tests {
             ("parquet-cpp version 1.5.1-SNAPSHOT", Writer::OldParquetCpp),
             ("parquet-cpp-arrow version 4.0.0", Writer::Other),
             ("parquet-mr version 1.12.3 (build f8d)", Writer::Other),
+            ("Parquet.Net version 4.25.0 (build 687)", Writer::ParquetNet),
             ("", Writer::Other),
         ] {
             assert_eq!(Writer::parse(text), writer, "{text}");
