@@ -3,115 +3,48 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::schema::types::ColumnDescriptor;
 
 use super::oracle::{Value, check_within};
 use super::*;
+use crate::policy::TypePolicy;
+use crate::schema::{FileField, FileSchema, FileType};
 
-/// What the specification says this leaf column is.
-fn mapping_of(column: &ColumnDescriptor, field_id: i32) -> Option<LeafMapping> {
-    let (table_type, physical) = kind_of(column)?;
-    Some(LeafMapping {
-        field_id,
-        file_type: table_type.clone(),
-        table_type,
-        physical,
-        repeated: column.max_rep_level() > 0,
-    })
+/// The leaf columns of a table made for this file alone; field ids are their indexes plus one.
+fn mapping_of(footer: &ParquetMetaData) -> ColumnMapping {
+    let schema = FileSchema::from_footer(footer, &TypePolicy::default());
+    let mut leaves = vec![None; schema.leaf_count];
+    map_leaves(&schema.fields, footer, &mut leaves);
+    ColumnMapping {
+        leaves,
+        ..ColumnMapping::default()
+    }
 }
 
-fn kind_of(column: &ColumnDescriptor) -> Option<(PrimitiveType, Physical)> {
-    use Physical::Plain;
-    let zoned = |utc: bool| {
-        if utc {
-            PrimitiveType::Timestamptz
-        } else {
-            PrimitiveType::Timestamp
+fn map_leaves<'a>(
+    fields: impl IntoIterator<Item = &'a FileField>,
+    footer: &ParquetMetaData,
+    leaves: &mut [Option<LeafMapping>],
+) {
+    for field in fields {
+        if let FileType::Primitive {
+            iceberg,
+            physical,
+            leaf,
+        } = &field.kind
+        {
+            let column = footer.file_metadata().schema_descr().column(*leaf);
+            leaves[*leaf] = Some(LeafMapping {
+                field_id: i32::try_from(*leaf + 1).unwrap(),
+                table_type: iceberg.clone(),
+                file_type: iceberg.clone(),
+                physical: *physical,
+                repeated: column.max_rep_level() > 0,
+            });
         }
-    };
-    let unit = |unit: &TimeUnit| match unit {
-        TimeUnit::MILLIS => Physical::Millis,
-        TimeUnit::MICROS => Plain,
-        TimeUnit::NANOS => Physical::Nanos,
-    };
-    Some(match (column.logical_type_ref(), column.converted_type()) {
-        (Some(LogicalType::Decimal { .. }), _) | (None, ConvertedType::DECIMAL) => {
-            let precision = u32::try_from(column.type_precision()).ok()?;
-            let scale = u32::try_from(column.type_scale()).ok()?;
-            (PrimitiveType::Decimal { precision, scale }, Plain)
-        }
-        (Some(LogicalType::Date), _) | (None, ConvertedType::DATE) => (PrimitiveType::Date, Plain),
-        (Some(LogicalType::Time { unit: u, .. }), _) => (PrimitiveType::Time, unit(u)),
-        (None, ConvertedType::TIME_MILLIS) => (PrimitiveType::Time, Physical::Millis),
-        (None, ConvertedType::TIME_MICROS) => (PrimitiveType::Time, Plain),
-        (
-            Some(LogicalType::Timestamp {
-                is_adjusted_to_u_t_c: utc,
-                unit: u,
-            }),
-            _,
-        ) => (zoned(*utc), unit(u)),
-        (None, ConvertedType::TIMESTAMP_MILLIS) => (zoned(true), Physical::Millis),
-        (None, ConvertedType::TIMESTAMP_MICROS) => (zoned(true), Plain),
-        (
-            Some(LogicalType::Integer {
-                bit_width,
-                is_signed: false,
-            }),
-            _,
-        ) => unsigned(bit_width.cast_unsigned()),
-        (None, ConvertedType::UINT_8) => unsigned(8),
-        (None, ConvertedType::UINT_16) => unsigned(16),
-        (None, ConvertedType::UINT_32) => unsigned(32),
-        (None, ConvertedType::UINT_64) => unsigned(64),
-        (Some(LogicalType::String | LogicalType::Enum | LogicalType::Json), _)
-        | (None, ConvertedType::UTF8 | ConvertedType::ENUM | ConvertedType::JSON) => {
-            (PrimitiveType::String, Plain)
-        }
-        (Some(LogicalType::Uuid), _) => (PrimitiveType::Uuid, Plain),
-        (Some(LogicalType::Integer { .. } | LogicalType::Bson), _)
-        | (
-            None,
-            ConvertedType::NONE
-            | ConvertedType::BSON
-            | ConvertedType::INT_8
-            | ConvertedType::INT_16
-            | ConvertedType::INT_32
-            | ConvertedType::INT_64,
-        ) => bare(column)?,
-        _ => return None,
-    })
-}
-
-fn unsigned(bits: u8) -> (PrimitiveType, Physical) {
-    let kind = match bits {
-        64 => PrimitiveType::Decimal {
-            precision: 20,
-            scale: 0,
-        },
-        32 => PrimitiveType::Long,
-        _ => PrimitiveType::Int,
-    };
-    (kind, Physical::Unsigned(bits))
-}
-
-fn bare(column: &ColumnDescriptor) -> Option<(PrimitiveType, Physical)> {
-    let kind = match column.physical_type() {
-        Type::BOOLEAN => PrimitiveType::Boolean,
-        Type::INT32 => PrimitiveType::Int,
-        Type::INT64 => PrimitiveType::Long,
-        Type::INT96 => return Some((PrimitiveType::Timestamptz, Physical::Int96)),
-        Type::FLOAT => PrimitiveType::Float,
-        Type::DOUBLE => PrimitiveType::Double,
-        Type::BYTE_ARRAY => PrimitiveType::Binary,
-        Type::FIXED_LEN_BYTE_ARRAY => {
-            PrimitiveType::Fixed(u64::try_from(column.type_length()).ok()?)
-        }
-    };
-    Some((kind, Physical::Plain))
+        map_leaves(field.kind.children(), footer, leaves);
+    }
 }
 
 /// All values of a column chunk that are not null; `None` where they cannot be read.
@@ -182,14 +115,7 @@ fn check_file(path: &Path, bytes: Bytes, tally: &mut Tally) {
     };
     let footer = reader.metadata();
     let schema = footer.file_metadata().schema_descr();
-    let leaves: Vec<_> = (1..)
-        .zip(schema.columns())
-        .map(|(field_id, column)| mapping_of(column, field_id))
-        .collect();
-    let mapping = ColumnMapping {
-        leaves,
-        file_paths: HashMap::new(),
-    };
+    let mapping = mapping_of(footer);
     for mode in [MetricsMode::Full, MetricsMode::Truncate(2)] {
         let metrics = match file_metrics(footer, &mapping, &MetricsConfig::uniform(mode)) {
             Ok(metrics) => metrics,

@@ -85,8 +85,7 @@ fn statistics_that_do_not_tell() {
 }
 
 #[test]
-fn transforms() {
-    let constant = |value: Datum| PartitionValue::Constant(value);
+fn transforms_of_times() {
     let millis = leaf(
         PrimitiveType::Timestamp,
         PrimitiveType::Timestamp,
@@ -100,24 +99,29 @@ fn transforms() {
             Some(1_700_000_600_000),
         ])],
     );
-    check(&times, &millis, Transform::Year, &constant(Datum::int(53)));
+    check(
+        &times,
+        &millis,
+        Transform::Year,
+        &PartitionValue::Constant(Datum::int(53)),
+    );
     check(
         &times,
         &millis,
         Transform::Month,
-        &constant(Datum::int(646)),
+        &PartitionValue::Constant(Datum::int(646)),
     );
     check(
         &times,
         &millis,
         Transform::Day,
-        &constant(Datum::date(19_675)),
+        &PartitionValue::Constant(Datum::date(19_675)),
     );
     check(
         &times,
         &millis,
         Transform::Hour,
-        &constant(Datum::int(472_222)),
+        &PartitionValue::Constant(Datum::int(472_222)),
     );
     check(
         &times,
@@ -144,7 +148,7 @@ fn transforms() {
         &words,
         &string,
         Transform::Truncate(3),
-        &constant(Datum::string("aar")),
+        &PartitionValue::Constant(Datum::string("aar")),
     );
     check(
         &words,
@@ -157,12 +161,17 @@ fn transforms() {
     );
     let one = ints(&[Some(34), Some(34)]);
     let int = plain(PrimitiveType::Int);
-    check(&one, &int, Transform::Bucket(16), &constant(Datum::int(3)));
+    check(
+        &one,
+        &int,
+        Transform::Bucket(16),
+        &PartitionValue::Constant(Datum::int(3)),
+    );
     check(
         &one,
         &int,
         Transform::Truncate(10),
-        &constant(Datum::int(30)),
+        &PartitionValue::Constant(Datum::int(30)),
     );
     let error = partition_value(&one, 0, &int, Transform::Day).unwrap_err();
     assert!(error.to_string().starts_with("column `c`: "), "{error}");
@@ -173,7 +182,7 @@ fn cut_statistics_prove_nothing() {
     let file = footer("required binary c (STRING)", &[text(&["a"])]);
     let cut = "x".repeat(64).into_bytes();
     let statistics = |max_is_exact| {
-        let ends = || Some(parquet::data_type::ByteArray::from(cut.clone()));
+        let ends = || Some(ByteArray::from(cut.clone()));
         let Statistics::ByteArray(values) =
             Statistics::byte_array(ends(), ends(), None, Some(0), false)
         else {

@@ -6,118 +6,96 @@ use super::oracle::{Value, check_within};
 use super::*;
 
 /// A column of a kind, and row groups of its values.
-fn column() -> impl Strategy<Value = (String, LeafMapping, Vec<Values>)> {
-    let decimal = |precision, scale| PrimitiveType::Decimal { precision, scale };
-    let as_is = |physical, kind: PrimitiveType| leaf(kind.clone(), kind, physical);
-    let long_of_int = leaf(PrimitiveType::Long, PrimitiveType::Int, Physical::Plain);
-    let unsigned = leaf(
-        PrimitiveType::Long,
-        PrimitiveType::Long,
-        Physical::Unsigned(32),
-    );
-    let double_of_float = leaf(PrimitiveType::Double, PrimitiveType::Float, Physical::Plain);
-    let (millis, nanos) = (Physical::Millis, Physical::Nanos);
+type Case = (String, LeafMapping, Vec<Values>);
+
+fn column() -> impl Strategy<Value = Case> {
+    prop_oneof![numbers(), times(), floats(), bytes()]
+}
+
+fn numbers() -> impl Strategy<Value = Case> {
+    use PrimitiveType::{Boolean, Int, Long};
+    let long_of_int = leaf(Long, Int, Physical::Plain);
+    let unsigned = leaf(Long, Long, Physical::Unsigned(32));
+    let (int32, int64) = (any::<i32>(), any::<i64>());
+    let unscaled = -999_999_999..=999_999_999;
     prop_oneof![
-        kind(
-            "boolean c",
-            plain(PrimitiveType::Boolean),
-            any::<bool>(),
-            Values::Boolean
-        ),
-        kind(
-            "int32 c",
-            plain(PrimitiveType::Int),
-            any::<i32>(),
-            Values::Int32
-        ),
-        kind("int32 c", long_of_int, any::<i32>(), Values::Int32),
-        kind(
-            "int32 c (INTEGER(32,false))",
-            unsigned,
-            any::<i32>(),
-            Values::Int32
-        ),
-        kind(
-            "int32 c (DATE)",
-            plain(PrimitiveType::Date),
-            any::<i32>(),
-            Values::Int32
-        ),
-        kind(
-            "int32 c (TIME(MILLIS,false))",
-            as_is(millis, PrimitiveType::Time),
-            0..86_400_000,
-            Values::Int32
-        ),
+        kind("boolean c", plain(Boolean), any::<bool>(), Values::Boolean),
+        kind("int32 c", plain(Int), int32, Values::Int32),
+        kind("int32 c", long_of_int, int32, Values::Int32),
+        kind("int32 c (UINT_32)", unsigned, int32, Values::Int32),
         kind(
             "int32 c (DECIMAL(9,2))",
-            plain(decimal(9, 2)),
-            -999_999_999..=999_999_999,
+            decimal(9),
+            unscaled,
             Values::Int32
         ),
-        kind(
-            "int64 c",
-            plain(PrimitiveType::Long),
-            any::<i64>(),
-            Values::Int64
-        ),
+        kind("int64 c", plain(Long), int64, Values::Int64),
+    ]
+}
+
+fn times() -> impl Strategy<Value = Case> {
+    use PrimitiveType::{Date, Time, Timestamp, Timestamptz};
+    let time = leaf(Time, Time, Physical::Millis);
+    let millis = leaf(Timestamptz, Timestamptz, Physical::Millis);
+    let nanos = leaf(Timestamp, Timestamp, Physical::Nanos);
+    let (int32, int64) = (any::<i32>(), any::<i64>());
+    let (of_day, of_era) = (0..86_400_000, -1_i64 << 50..1 << 50);
+    prop_oneof![
+        kind("int32 c (DATE)", plain(Date), int32, Values::Int32),
+        kind("int32 c (TIME(MILLIS,false))", time, of_day, Values::Int32),
         kind(
             "int64 c (TIMESTAMP(MILLIS,true))",
-            as_is(millis, PrimitiveType::Timestamptz),
-            -1_i64 << 50..1 << 50,
+            millis,
+            of_era,
             Values::Int64
         ),
         kind(
             "int64 c (TIMESTAMP(NANOS,false))",
-            leaf(PrimitiveType::Timestamp, PrimitiveType::Timestamp, nanos),
-            any::<i64>(),
+            nanos,
+            int64,
             Values::Int64
         ),
-        kind(
-            "float c",
-            plain(PrimitiveType::Float),
-            any::<f32>(),
-            Values::Float
-        ),
-        kind("float c", double_of_float, any::<f32>(), Values::Float),
-        kind(
-            "double c",
-            plain(PrimitiveType::Double),
-            any::<f64>(),
-            Values::Double
-        ),
-        kind(
-            "binary c (STRING)",
-            plain(PrimitiveType::String),
-            any::<String>().prop_map(String::into_bytes),
-            Values::Bytes
-        ),
-        kind(
-            "binary c",
-            plain(PrimitiveType::Binary),
-            any::<Vec<u8>>(),
-            Values::Bytes
-        ),
+    ]
+}
+
+fn floats() -> impl Strategy<Value = Case> {
+    use PrimitiveType::{Double, Float};
+    let wider = leaf(Double, Float, Physical::Plain);
+    prop_oneof![
+        kind("float c", plain(Float), any::<f32>(), Values::Float),
+        kind("float c", wider, any::<f32>(), Values::Float),
+        kind("double c", plain(Double), any::<f64>(), Values::Double),
+    ]
+}
+
+fn bytes() -> impl Strategy<Value = Case> {
+    use PrimitiveType::{Binary, Fixed, String as Text, Uuid};
+    let text = any::<String>().prop_map(String::into_bytes);
+    let five = any::<[u8; 5]>().prop_map(Vec::from);
+    let sixteen = any::<[u8; 16]>().prop_map(Vec::from);
+    let unscaled = (-999_999_999_999_999_999_i128..=999_999_999_999_999_999)
+        .prop_map(|value| value.to_be_bytes()[7..].to_vec());
+    let decimals = "fixed_len_byte_array(9) c (DECIMAL(18,2))";
+    let uuids = "fixed_len_byte_array(16) c (UUID)";
+    prop_oneof![
+        kind("binary c (STRING)", plain(Text), text, Values::Bytes),
+        kind("binary c", plain(Binary), any::<Vec<u8>>(), Values::Bytes),
         kind(
             "fixed_len_byte_array(5) c",
-            plain(PrimitiveType::Fixed(5)),
-            any::<[u8; 5]>().prop_map(Vec::from),
+            plain(Fixed(5)),
+            five,
             Values::Fixed
         ),
-        kind(
-            "fixed_len_byte_array(16) c (UUID)",
-            plain(PrimitiveType::Uuid),
-            any::<[u8; 16]>().prop_map(Vec::from),
-            Values::Fixed
-        ),
-        kind(
-            "fixed_len_byte_array(9) c (DECIMAL(18,2))",
-            plain(decimal(18, 2)),
-            (-999_999_999_999_999_999_i128..=999_999_999_999_999_999)
-                .prop_map(|value| value.to_be_bytes()[7..].to_vec()),
-            Values::Fixed
-        ),
+        kind(uuids, plain(Uuid), sixteen, Values::Fixed),
+        kind(decimals, decimal(18), unscaled, Values::Fixed),
     ]
+}
+
+fn decimal(precision: u32) -> LeafMapping {
+    plain(PrimitiveType::Decimal {
+        precision,
+        scale: 2,
+    })
 }
 
 /// Row groups of one kind of values.
@@ -126,7 +104,7 @@ fn kind<T: std::fmt::Debug + Clone + 'static>(
     mapping: LeafMapping,
     value: impl Strategy<Value = T> + 'static,
     values: fn(Vec<Option<T>>) -> Values,
-) -> BoxedStrategy<(String, LeafMapping, Vec<Values>)> {
+) -> BoxedStrategy<Case> {
     let group = prop::collection::vec(prop::option::weighted(0.8, value), 0..6);
     prop::collection::vec(group, 0..4)
         .prop_map(move |groups| {

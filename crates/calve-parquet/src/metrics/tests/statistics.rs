@@ -29,10 +29,18 @@ fn inexact(min: &[u8], max: &[u8]) -> Statistics {
     Statistics::ByteArray(values.with_min_is_exact(false).with_max_is_exact(false))
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it stands where bounds may be missing"
+)]
 fn ints(lower: i32, upper: i32) -> Option<(Datum, Datum)> {
     Some((Datum::int(lower), Datum::int(upper)))
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it stands where bounds may be missing"
+)]
 fn strings(lower: &str, upper: &str) -> Option<(Datum, Datum)> {
     Some((Datum::string(lower), Datum::string(upper)))
 }
@@ -338,12 +346,34 @@ fn columns_the_table_lacks_are_passed_over() {
     let footer = footer("required int32 c", &[int32(&[Some(1)])]);
     let mapping = ColumnMapping {
         leaves: vec![None],
-        file_paths: HashMap::new(),
+        ..ColumnMapping::default()
     };
     let config = MetricsConfig::uniform(MetricsMode::Full);
     let metrics = file_metrics(&footer, &mapping, &config).unwrap();
     assert_eq!(metrics.record_count, 1);
     assert_eq!(metrics.column_sizes, HashMap::new());
+}
+
+fn two_rows() -> ParquetMetaData {
+    footer("required int32 c", &[int32(&[Some(1)]), int32(&[Some(1)])])
+}
+
+/// The same footer with each column chunk changed.
+fn with_chunks(
+    footer: &ParquetMetaData,
+    change: impl Fn(ColumnChunkMetaDataBuilder) -> ColumnChunkMetaDataBuilder,
+) -> ParquetMetaData {
+    let groups = footer.row_groups().iter().map(|group| {
+        let chunk = change(group.column(0).clone().into_builder());
+        let group = group.clone().into_builder();
+        group
+            .set_column_metadata(vec![chunk.build().unwrap()])
+            .build()
+            .unwrap()
+    });
+    ParquetMetaDataBuilder::new(footer.file_metadata().clone())
+        .set_row_groups(groups.collect())
+        .build()
 }
 
 #[test]
@@ -352,13 +382,13 @@ fn footers_that_contradict_themselves() {
     fn check(footer: &ParquetMetaData, leaves: usize, message: &str) {
         let mapping = ColumnMapping {
             leaves: vec![Some(plain(PrimitiveType::Int)); leaves],
-            file_paths: HashMap::new(),
+            ..ColumnMapping::default()
         };
         let config = MetricsConfig::uniform(MetricsMode::Full);
         let error = file_metrics(footer, &mapping, &config).unwrap_err();
         assert_eq!(error.to_string(), message);
     }
-    let good = footer("required int32 c", &[int32(&[Some(1)]), int32(&[Some(1)])]);
+    let good = two_rows();
     check(
         &good,
         2,
@@ -387,42 +417,36 @@ fn footers_that_contradict_themselves() {
         "footer: it counts -1 rows, its row groups 2",
     );
     check(&with_rows([1, -1], 0), 1, "footer: a row group has -1 rows");
-    let chunks = |change: &dyn Fn(ColumnChunkMetaDataBuilder) -> ColumnChunkMetaDataBuilder| {
-        let groups = good.row_groups().iter().map(|group| {
-            let chunk = change(group.column(0).clone().into_builder());
-            let group = group.clone().into_builder();
-            group
-                .set_column_metadata(vec![chunk.build().unwrap()])
-                .build()
-                .unwrap()
-        });
-        ParquetMetaDataBuilder::new(good.file_metadata().clone())
-            .set_row_groups(groups.collect())
-            .build()
-    };
     check(
-        &chunks(&|chunk| chunk.set_file_path("other.parquet".to_owned())),
+        &with_chunks(&good, |chunk| {
+            chunk.set_file_path("other.parquet".to_owned())
+        }),
         1,
         "footer: its data lies in another file, `other.parquet`",
     );
     check(
-        &chunks(&|chunk| chunk.set_total_compressed_size(-1)),
+        &with_chunks(&good, |chunk| chunk.set_total_compressed_size(-1)),
         1,
         "footer: column `c`: its compressed size is -1",
     );
     check(
-        &chunks(&|chunk| chunk.set_num_values(-1)),
+        &with_chunks(&good, |chunk| chunk.set_num_values(-1)),
         1,
         "footer: column `c`: its number of values is -1",
     );
+}
+
+#[test]
+fn columns_that_contradict_themselves() {
+    let good = two_rows();
     // Two rows, but three values: neither counts nor bounds are believed.
-    let footer = chunks(&|chunk| chunk.set_num_values(3));
+    let footer = with_chunks(&good, |chunk| chunk.set_num_values(3));
     let metrics = metrics(&footer, &plain(PrimitiveType::Int), MetricsMode::Full);
     assert_eq!(metrics.value_counts, HashMap::new());
     assert_eq!(metrics.null_value_counts, HashMap::new());
     assert_eq!(metrics.lower_bounds, HashMap::new());
     // Row groups that do not follow each other.
-    let footer = chunks(&|chunk| {
+    let footer = with_chunks(&good, |chunk| {
         chunk
             .set_data_page_offset(4)
             .set_dictionary_page_offset(None)

@@ -23,6 +23,10 @@ fn fixed(values: &[&[u8]]) -> Values {
 }
 
 #[track_caller]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "all callers make them in place"
+)]
 fn check(column: &str, values: Values, mapping: LeafMapping, bounds: Option<(Datum, Datum)>) {
     for repetition in ["required", "optional"] {
         let footer = footer(&format!("{repetition} {column}"), &[values.clone()]);
