@@ -6,4 +6,5 @@ mod fake;
 mod fixtures;
 mod folders;
 mod metastore;
+mod s3;
 mod support;
