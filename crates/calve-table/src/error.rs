@@ -1,4 +1,7 @@
 use calve_base::{Failure, Location, LocationError, TableIdent};
+use iceberg::spec::{DataContentType, Literal, ManifestContentType, PrimitiveType};
+
+use crate::avro::AvroError;
 
 /// What can go wrong while a table is written or its metadata is read.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +34,134 @@ pub enum Error {
     /// The metadata of a table names a file in a way that means nothing.
     #[error(transparent)]
     Location(#[from] LocationError),
+    /// A manifest or manifest list is not what it should be.
+    #[error("{path}: {source}")]
+    Malformed {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        #[source]
+        source: AvroError,
+    },
+    /// A schema or spec cannot be written into a manifest.
+    #[error("{path}: the manifest's header cannot be written: {source}")]
+    Json {
+        /// The manifest.
+        path: String,
+        /// Why not.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A data file's description cannot be stored.
+    #[error("{path}: {source}")]
+    DataFile {
+        /// The data file.
+        path: String,
+        /// What cannot be stored.
+        #[source]
+        source: iceberg::Error,
+    },
+    /// A file has more or fewer partition values than its spec has fields.
+    #[error("{path}: has {found} partition values; its partition spec has {expected} fields")]
+    PartitionLength {
+        /// The data file.
+        path: String,
+        /// The number of fields.
+        expected: usize,
+        /// The number of values.
+        found: usize,
+    },
+    /// A partition value is not of its field's type.
+    #[error("{path}: the value {found:?} of partition field `{field}` is not of type {expected}")]
+    PartitionValue {
+        /// The data file.
+        path: String,
+        /// The partition field.
+        field: String,
+        /// The type of its values.
+        expected: PrimitiveType,
+        /// The value.
+        found: Box<Literal>,
+    },
+    /// A partition spec's column is not in the schema, or cannot be transformed.
+    #[error("partition spec {spec_id}: field `{field}` has no usable source column {source_id}")]
+    PartitionSource {
+        /// The spec.
+        spec_id: i32,
+        /// Its field.
+        field: String,
+        /// The column's field id.
+        source_id: i32,
+    },
+    /// A spec that the table does not have.
+    #[error("{path}: partition spec {spec_id} is not one of the table's")]
+    UnknownSpec {
+        /// The file that names the spec.
+        path: String,
+        /// The spec.
+        spec_id: i32,
+    },
+    /// A data file in a manifest of deletes, or the other way round.
+    #[error("{path}: a file of content {content:?} does not belong into a manifest of {manifest}")]
+    WrongContent {
+        /// The file.
+        path: String,
+        /// What it holds.
+        content: DataContentType,
+        /// What the manifest lists.
+        manifest: ManifestContentType,
+    },
+    /// A file is kept or removed without the numbers it was added with.
+    #[error("{path}: a file that is kept or removed needs its sequence numbers")]
+    NoSequenceNumber {
+        /// The file.
+        path: String,
+    },
+    /// A number is beyond what a manifest can hold.
+    #[error("{path}: {count} is more than a manifest can hold")]
+    CountTooLarge {
+        /// The file.
+        path: String,
+        /// The number.
+        count: u64,
+    },
+    /// A manifest of another snapshot has no sequence number.
+    #[error("{path}: was written for snapshot {snapshot_id}, not for {expected}")]
+    ForeignManifest {
+        /// The manifest.
+        path: String,
+        /// The snapshot it was written for.
+        snapshot_id: i64,
+        /// The snapshot that was to hold it.
+        expected: i64,
+    },
+    /// A manifest from format version 1 lacks counts that later versions require.
+    #[error("{path}: the manifest list does not say how many files and rows it has")]
+    NoCounts {
+        /// The manifest.
+        path: String,
+    },
+    /// The table has no such snapshot.
+    #[error("table {ident} has no snapshot {wanted}")]
+    NoSnapshot {
+        /// The table.
+        ident: TableIdent,
+        /// What was asked for: an id, a reference or a time.
+        wanted: String,
+    },
+    /// What was to be added is in the table already.
+    #[error("{count} files are in table {ident} already: {}{}", .first.join(", "), if *.count > .first.len() as u64 { ", …" } else { "" })]
+    Duplicates {
+        /// The table.
+        ident: TableIdent,
+        /// How many.
+        count: u64,
+        /// The first ten of them.
+        first: Vec<String>,
+    },
+    /// The program is ending.
+    #[error("the writing of manifests was stopped")]
+    Stopped,
     /// The catalog failed.
     #[error(transparent)]
     Catalog(#[from] calve_catalog::Error),
@@ -44,6 +175,14 @@ pub enum Error {
 
 /// What the functions of this crate return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// Names the manifest in which bad Avro was found.
+    pub(crate) fn malformed(path: &str) -> impl FnOnce(AvroError) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Malformed { path, source }
+    }
+}
 
 impl Failure for Error {
     fn is_retryable(&self) -> bool {
