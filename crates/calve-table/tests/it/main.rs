@@ -1,0 +1,7 @@
+//! The write path against a real store and a catalog that can be told to fail.
+#![allow(clippy::unwrap_used)]
+
+mod append;
+mod commit;
+mod foreign_readers;
+mod support;

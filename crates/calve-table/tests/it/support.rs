@@ -1,0 +1,305 @@
+//! A table in a temporary folder, and a catalog that fails on demand.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use calve_base::{Clock, Location, Properties, TableIdent};
+use calve_catalog::{Catalog, Error as CatalogError, Result, Table};
+use calve_storage::Storage;
+use calve_table::{Append, ManifestRoller, NewTable, Report, Transaction, WrittenManifests};
+use futures::TryStreamExt;
+use futures::future::BoxFuture;
+use iceberg::spec::{
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, FormatVersion, Literal,
+    Manifest, ManifestEntryRef, NestedField, PartitionSpec, PrimitiveType, Schema, SortOrder,
+    Struct, TableMetadataBuildResult, Transform, Type,
+};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// A clock that stands still.
+#[derive(Debug)]
+pub struct Still(pub i64);
+
+impl Clock for Still {
+    fn now_ms(&self) -> i64 {
+        self.0
+    }
+}
+
+/// What happens at a commit instead of, or before, the commit itself.
+pub enum Fault {
+    /// Another writer commits first.
+    Before(Box<dyn FnOnce(Arc<dyn Catalog>) -> BoxFuture<'static, ()> + Send>),
+    /// The catalog fails without having done anything.
+    Fails,
+    /// The commit takes place, but the catalog reports a conflict.
+    LandsAsConflict,
+    /// The commit takes place, but nobody learns of it.
+    LandsUnknown,
+}
+
+/// A catalog that does as it is told.
+#[derive(Debug)]
+pub struct Faulty {
+    inner: Arc<dyn Catalog>,
+    faults: Mutex<VecDeque<Fault>>,
+}
+
+impl std::fmt::Debug for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fault")
+    }
+}
+
+impl Faulty {
+    pub fn new(inner: &Arc<dyn Catalog>, faults: impl IntoIterator<Item = Fault>) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Arc::clone(inner),
+            faults: Mutex::new(faults.into_iter().collect()),
+        })
+    }
+}
+
+#[async_trait]
+impl Catalog for Faulty {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn storage(&self) -> &Storage {
+        self.inner.storage()
+    }
+
+    async fn list_namespaces(&self) -> Result<Vec<Vec<String>>> {
+        self.inner.list_namespaces().await
+    }
+
+    async fn create_namespace(&self, namespace: &[String], properties: &Properties) -> Result<()> {
+        self.inner.create_namespace(namespace, properties).await
+    }
+
+    async fn list_tables(&self, namespace: Option<&[String]>) -> Result<Vec<TableIdent>> {
+        self.inner.list_tables(namespace).await
+    }
+
+    async fn load_table(&self, ident: &TableIdent) -> Result<Table> {
+        self.inner.load_table(ident).await
+    }
+
+    async fn default_location(&self, ident: &TableIdent) -> Result<Location> {
+        self.inner.default_location(ident).await
+    }
+
+    async fn commit(
+        &self,
+        ident: &TableIdent,
+        base: Option<&Table>,
+        build: TableMetadataBuildResult,
+    ) -> Result<Table> {
+        let fault = self.faults.lock().unwrap().pop_front();
+        let commit = self.inner.commit(ident, base, build);
+        match fault {
+            None => commit.await,
+            Some(Fault::Before(other)) => {
+                other(Arc::clone(&self.inner)).await;
+                commit.await
+            }
+            Some(Fault::Fails) => Err(CatalogError::TableNotFound {
+                catalog: "faulty".to_owned(),
+                ident: ident.clone(),
+            }),
+            Some(Fault::LandsAsConflict) => {
+                commit.await?;
+                Err(CatalogError::CommitConflict {
+                    ident: ident.clone(),
+                })
+            }
+            Some(Fault::LandsUnknown) => {
+                let table = commit.await?;
+                Err(CatalogError::CommitStateUnknown {
+                    ident: ident.clone(),
+                    metadata_location: table.metadata_location().clone(),
+                    source: "no answer".into(),
+                })
+            }
+        }
+    }
+
+    async fn register_table(&self, ident: &TableIdent, metadata: &Location) -> Result<Table> {
+        self.inner.register_table(ident, metadata).await
+    }
+
+    async fn drop_table(&self, ident: &TableIdent) -> Result<()> {
+        self.inner.drop_table(ident).await
+    }
+}
+
+/// An in-memory catalog over a temporary folder.
+pub struct World {
+    pub catalog: Arc<dyn Catalog>,
+    pub folder: TempDir,
+}
+
+pub fn ident() -> TableIdent {
+    TableIdent::new("db", "t")
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let warehouse = folder.path().to_str().unwrap().to_owned();
+        let properties = Properties::from([
+            ("type".to_owned(), "memory".to_owned()),
+            ("warehouse".to_owned(), warehouse),
+        ]);
+        let catalog = calve_catalog::open("test", properties).await.unwrap();
+        Self { catalog, folder }
+    }
+
+    pub fn storage(&self) -> &Storage {
+        self.catalog.storage()
+    }
+
+    pub fn location(&self) -> Location {
+        Location::parse(format!("{}/db/t", self.folder.path().display())).unwrap()
+    }
+
+    /// A table of `id long, name string, day date, part int`, partitioned by `part` and `day`.
+    pub fn new_table(&self, version: FormatVersion) -> NewTable {
+        let schema = schema();
+        let spec = PartitionSpec::builder(schema.clone())
+            .add_partition_field("part", "part", Transform::Identity)
+            .unwrap()
+            .add_partition_field("day", "day", Transform::Identity)
+            .unwrap()
+            .build()
+            .unwrap();
+        NewTable {
+            uuid: Uuid::from_u128(7),
+            location: self.location(),
+            schema,
+            partition_spec: spec,
+            sort_order: SortOrder::unsorted_order(),
+            properties: Properties::from([
+                ("commit.retry.min-wait-ms".to_owned(), "1".to_owned()),
+                ("commit.retry.max-wait-ms".to_owned(), "2".to_owned()),
+            ]),
+            format_version: version,
+            created_ms: 1_000,
+        }
+    }
+
+    /// Creates the table with one file a partition value.
+    pub async fn create(&self, version: FormatVersion, parts: &[Option<i32>]) -> Report {
+        let new = self.new_table(version);
+        let files = parts.iter().enumerate();
+        let files = files.map(|(index, part)| file(&self.location(), &format!("a{index}"), *part));
+        let (snapshot_id, written) = self.write(&new.clone().into_metadata().unwrap(), files).await;
+        Transaction::create(Arc::clone(&self.catalog), ident(), new)
+            .with_snapshot(Append::new(snapshot_id, written))
+            .with_clock(Arc::new(Still(2_000)))
+            .await
+            .unwrap()
+    }
+
+    pub async fn write(
+        &self,
+        metadata: &iceberg::spec::TableMetadata,
+        files: impl IntoIterator<Item = DataFile>,
+    ) -> (i64, WrittenManifests) {
+        let snapshot_id = calve_table::new_snapshot_id();
+        let mut roller = ManifestRoller::new(self.storage(), metadata, snapshot_id).unwrap();
+        for file in files {
+            roller.add(file).await.unwrap();
+        }
+        (snapshot_id, roller.finish().await.unwrap())
+    }
+
+    /// Appends some files the plain way.
+    pub async fn append(&self, names: &[&str]) -> Report {
+        let table = self.catalog.load_table(&ident()).await.unwrap();
+        append(&self.catalog, table, names).await.await.unwrap()
+    }
+
+    /// The names of all metadata files.
+    pub async fn metadata_files(&self) -> Vec<String> {
+        let folder = self.location().join("metadata");
+        let files: Vec<_> = self.storage().list(&folder).try_collect().await.unwrap();
+        let names = files.iter().map(|file| file.location.file_name().to_owned());
+        names.collect()
+    }
+
+    /// The entries of the current snapshot, as `iceberg` reads them.
+    pub async fn entries(&self, table: &Table) -> Vec<ManifestEntryRef> {
+        let snapshot = table.metadata().current_snapshot().unwrap();
+        let manifests = calve_table::load_manifests(self.storage(), snapshot).await.unwrap();
+        let file_io = self.storage().file_io();
+        let mut entries = Vec::new();
+        for manifest in manifests {
+            let read: Manifest = manifest.load_manifest(&file_io).await.unwrap();
+            entries.extend(read.entries().iter().cloned());
+        }
+        entries
+    }
+
+    pub async fn paths(&self, table: &Table) -> Vec<String> {
+        let entries = self.entries(table).await;
+        let names = entries.iter().map(|entry| entry.file_path().rsplit('/').next().unwrap());
+        let mut names: Vec<String> = names.map(ToOwned::to_owned).collect();
+        names.sort();
+        names
+    }
+}
+
+/// An append of some files that is prepared but not committed.
+pub async fn append(catalog: &Arc<dyn Catalog>, table: Table, names: &[&str]) -> Transaction {
+    let location = Location::parse(table.metadata().location()).unwrap();
+    let id = calve_table::new_snapshot_id();
+    let mut roller = ManifestRoller::new(table.storage(), table.metadata(), id).unwrap();
+    for name in names {
+        roller.add(file(&location, name, Some(1))).await.unwrap();
+    }
+    let written = roller.finish().await.unwrap();
+    Transaction::new(Arc::clone(catalog), table)
+        .with_snapshot(Append::new(id, written))
+        .with_clock(Arc::new(Still(3_000)))
+}
+
+pub fn schema() -> Schema {
+    let field = |id, name: &str, primitive| {
+        Arc::new(NestedField::optional(id, name, Type::Primitive(primitive)))
+    };
+    Schema::builder()
+        .with_fields([
+            field(1, "id", PrimitiveType::Long),
+            field(2, "name", PrimitiveType::String),
+            field(3, "day", PrimitiveType::Date),
+            field(4, "part", PrimitiveType::Int),
+        ])
+        .build()
+        .unwrap()
+}
+
+/// A data file of ten rows and 100 bytes, with bounds.
+pub fn file(table: &Location, name: &str, part: Option<i32>) -> DataFile {
+    DataFileBuilder::default()
+        .content(DataContentType::Data)
+        .file_path(format!("{table}/data/{name}"))
+        .file_format(DataFileFormat::Parquet)
+        .partition(Struct::from_iter([
+            part.map(Literal::int),
+            Some(Literal::date(19_000)),
+        ]))
+        .record_count(10)
+        .file_size_in_bytes(100)
+        .column_sizes([(1, 60), (2, 40)].into())
+        .value_counts([(1, 10), (2, 10)].into())
+        .null_value_counts([(1, 0), (2, 3)].into())
+        .lower_bounds([(1, Datum::long(-5)), (2, Datum::string("a"))].into())
+        .upper_bounds([(1, Datum::long(5_000_000_000_i64)), (2, Datum::string("zé"))].into())
+        .split_offsets(Some(vec![4, 50]))
+        .build()
+        .unwrap()
+}
