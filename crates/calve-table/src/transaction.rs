@@ -323,7 +323,12 @@ impl Run {
         }
         if let Some(snapshot_id) = self.snapshot_id {
             let changed = builder.clone().build()?.metadata;
-            let snapshot = self.snapshot(&changed, snapshot_id, number).await?;
+            let now_ms = self.transaction.clock.now_ms();
+            // Never before what the table has seen, however the writers' clocks differ.
+            let timestamp_ms = now_ms.max(metadata.last_updated_ms());
+            let snapshot = self
+                .snapshot(&changed, snapshot_id, number, timestamp_ms)
+                .await?;
             builder = builder.set_branch_snapshot(snapshot, &self.transaction.branch)?;
         }
         Ok(Prepared {
@@ -337,6 +342,7 @@ impl Run {
         metadata: &TableMetadata,
         snapshot_id: i64,
         number: u32,
+        timestamp_ms: i64,
     ) -> Result<Snapshot> {
         let transaction = &mut self.transaction;
         let storage = transaction.catalog.storage().clone();
@@ -377,7 +383,6 @@ impl Run {
         let (bytes, rows) = encode_list(header, &mut produced.manifests, sync.to_be_bytes())?;
         self.lists.push(list.as_str().to_owned());
         storage.write(&list, bytes).await?;
-        let now_ms = self.transaction.clock.now_ms();
         let summary = summarize(
             operation,
             &self.transaction.summary,
@@ -390,7 +395,7 @@ impl Run {
             .with_snapshot_id(snapshot_id)
             .with_parent_snapshot_id(header.parent_snapshot_id)
             .with_sequence_number(header.sequence_number)
-            .with_timestamp_ms(timestamp_ms(metadata, now_ms))
+            .with_timestamp_ms(timestamp_ms)
             .with_manifest_list(list.as_str())
             .with_summary(summary)
             .with_schema_id(metadata.current_schema_id());
@@ -433,12 +438,6 @@ impl Produced {
             changed_partitions: self.changed_partitions,
         }
     }
-}
-
-/// The new snapshot's time: now, but never before what the table has seen, however clocks differ.
-fn timestamp_ms(metadata: &TableMetadata, now_ms: i64) -> i64 {
-    let last = metadata.history().last().map(|entry| entry.timestamp_ms);
-    now_ms.max(last.unwrap_or(i64::MIN))
 }
 
 /// The manifests of the branch's head that were not there before.

@@ -170,6 +170,8 @@ pub(crate) struct ContainerWriter {
     /// The open block, not compressed yet.
     open: Vec<u8>,
     open_count: i64,
+    /// How much the closed blocks held before they were compressed.
+    closed_bytes: usize,
 }
 
 impl ContainerWriter {
@@ -180,6 +182,7 @@ impl ContainerWriter {
             blocks: Vec::new(),
             open: Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 4),
             open_count: 0,
+            closed_bytes: 0,
         }
     }
 
@@ -201,9 +204,13 @@ impl ContainerWriter {
     }
 
     /// The file's size so far without its header; the open block counts as if it were compressed
-    /// no better than half.
+    /// as well as those before it.
     pub(crate) fn size(&self) -> usize {
-        self.blocks.len() + self.open.len() / 2
+        let open = match self.closed_bytes {
+            0 => self.open.len() / 4,
+            closed => self.open.len() * self.blocks.len() / closed,
+        };
+        self.blocks.len() + open
     }
 
     /// Ends the file.
@@ -233,6 +240,7 @@ impl ContainerWriter {
         let compressed = self.deflate();
         self.blocks.put_bytes(&compressed);
         self.blocks.extend_from_slice(&self.sync);
+        self.closed_bytes += self.open.len();
         self.open.clear();
         self.open_count = 0;
     }
