@@ -1,0 +1,116 @@
+use calve_base::{Failure, TableIdent};
+
+/// What can go wrong while a lake becomes a table.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The table is missing and was not to be created.
+    #[error("table {table} does not exist")]
+    TargetMissing {
+        /// The table.
+        table: TableIdent,
+    },
+    /// There is no file to take a schema from.
+    #[error("{source_name}: no Parquet file to take the schema of {table} from")]
+    NoSchema {
+        /// The source, as the user named it.
+        source_name: String,
+        /// The table that was to be created.
+        table: TableIdent,
+    },
+    /// No partition spec of the table fits the lake's partition keys.
+    #[error(
+        "table {table} cannot take files partitioned by ({keys}): {problem}; the table has {specs}"
+    )]
+    SpecMismatch {
+        /// The table.
+        table: TableIdent,
+        /// The lake's partition keys, joined.
+        keys: String,
+        /// What does not fit.
+        problem: String,
+        /// The table's partition specs, for people.
+        specs: String,
+    },
+    /// Files of the source are in the table already.
+    #[error("{count} files of the source are already in table {table}, among them {}", examples.join(", "))]
+    Duplicates {
+        /// The table.
+        table: TableIdent,
+        /// How many.
+        count: u64,
+        /// The first of them.
+        examples: Vec<String>,
+    },
+    /// The table changed in a way that makes the surveyed files unfit.
+    #[error("table {table} changed while its new files were read: {problem}")]
+    TargetChanged {
+        /// The table.
+        table: TableIdent,
+        /// What changed.
+        problem: String,
+    },
+    /// The table's schema, properties or a file's columns are not as they must be.
+    #[error("table {table}: {source}")]
+    Schema {
+        /// The table.
+        table: TableIdent,
+        /// What is wrong.
+        #[source]
+        source: calve_parquet::Error,
+    },
+    /// Iceberg's own rules are broken.
+    #[error("table {table}: {source}")]
+    Iceberg {
+        /// The table.
+        table: TableIdent,
+        /// What is wrong.
+        #[source]
+        source: iceberg::Error,
+    },
+    /// The lake cannot be read.
+    #[error(transparent)]
+    Lake(#[from] calve_lake::Error),
+    /// The table cannot be written.
+    #[error(transparent)]
+    Table(#[from] calve_table::Error),
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] calve_catalog::Error),
+}
+
+/// What the operations of this crate return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Failure for Error {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Lake(error) => error.is_retryable(),
+            Self::Table(error) => error.is_retryable(),
+            Self::Catalog(error) => error.is_retryable(),
+            _ => false,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::TargetMissing { .. } => Some("create the table first, or leave out --no-create".to_owned()),
+            Self::NoSchema { .. } => {
+                Some("create the table with a schema first, or point at a folder that holds Parquet files".to_owned())
+            }
+            Self::SpecMismatch { .. } => Some(
+                "name another table, or rewrite the data into this one's partitioning with `ctas`".to_owned(),
+            ),
+            Self::Duplicates { .. } => Some(
+                "add only what is new with --on-duplicate skip, or add them twice with --no-check-duplicates"
+                    .to_owned(),
+            ),
+            Self::TargetChanged { .. } => Some("run the same command again".to_owned()),
+            Self::Schema { source, .. } => source.hint(),
+            Self::Iceberg { .. } => None,
+            Self::Lake(error) => error.hint(),
+            Self::Table(error) => error.hint(),
+            Self::Catalog(error) => error.hint(),
+        }
+    }
+}
