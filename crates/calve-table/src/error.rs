@@ -159,6 +159,12 @@ pub enum Error {
         /// The first ten of them.
         first: Vec<String>,
     },
+    /// The caller's own check, or its change of metadata, says no.
+    #[error("{reason}")]
+    Rejected {
+        /// What the caller says.
+        reason: Box<dyn Failure + Send + Sync>,
+    },
     /// The program is ending.
     #[error("the writing of manifests was stopped")]
     Stopped,
@@ -177,6 +183,14 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// What a [`Revalidation`](crate::Revalidation) or a [`MetadataChange`](crate::MetadataChange) of the
+    /// caller's returns to end the commit.
+    pub fn rejected(reason: impl Failure + Send + Sync + 'static) -> Self {
+        Self::Rejected {
+            reason: Box::new(reason),
+        }
+    }
+
     /// Names the manifest in which bad Avro was found.
     pub(crate) fn malformed(path: &str) -> impl FnOnce(AvroError) -> Self {
         let path = path.to_owned();
@@ -197,6 +211,7 @@ impl Failure for Error {
         match self {
             Self::Catalog(error) => error.hint(),
             Self::Storage(error) => error.hint(),
+            Self::Rejected { reason } => reason.hint(),
             Self::FilesNotOwned { .. } => {
                 Some("drop the table without purging it: its files stay where they are".to_owned())
             }
