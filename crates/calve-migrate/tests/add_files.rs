@@ -44,7 +44,10 @@ fn add(catalog: &Arc<dyn Catalog>, lake: &Path, table: &str) -> AddFiles {
 
 fn count(report: &Report, reader: &str) -> serde_json::Value {
     let location = report.metadata_location.as_ref().unwrap().to_string();
-    python::run_file("read_table.py", &["--reader", reader, "--metadata", &location])
+    python::run_file(
+        "read_table.py",
+        &["--reader", reader, "--metadata", &location],
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
