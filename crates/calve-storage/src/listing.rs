@@ -10,23 +10,21 @@ use tokio::task::JoinSet;
 
 use crate::error::Result;
 use crate::s3::Bucket;
-use crate::s3_list::Page;
+use crate::s3_list::{Listed, Page, PageQuery};
 use crate::{ObjectInfo, Storage, keys, local_walk};
 
 /// How many pages of 1,000 objects are fetched before they are asked for.
 const PAGES_AHEAD: usize = 4;
-/// Folders with more objects than this are listed as a whole rather than looked into.
-const MOST_OBJECTS: usize = 1_000;
-/// Folders with more folders than this are listed as a whole rather than looked into.
-const MOST_FOLDERS: usize = 10_000;
-/// How deep folders are looked into to find parts that can be listed side by side.
+/// Into how many parts, for each that is listed at one time, a listing is cut. More parts than
+/// that cost more requests; fewer wait for the longest of them.
+const PARTS_EACH: usize = 8;
+/// How many pages of a folder are looked at to find where a listing can be cut.
+const PAGES_LOOKED_AT: usize = 10;
+/// How deep folders are looked into to find where a listing can be cut.
 const MOST_LEVELS: usize = 4;
 
 /// Some objects, in the order of keys.
 type Batch = Vec<Result<ObjectInfo>>;
-/// The folders and the objects of a folder.
-type Folder = (Vec<Location>, Vec<ObjectInfo>);
-
 impl Storage {
     /// All objects whose key begins with the location taken as a folder, at any depth, in the
     /// order of their keys. A location that names one object yields that object; one that names
@@ -38,22 +36,22 @@ impl Storage {
         flatten(ahead(self.pages(prefix), 1))
     }
 
-    /// As [`Storage::list`], in the same order, with up to `concurrency` folders listed at one
-    /// time. It looks into the first levels of folders for as many parts; what it holds in memory
-    /// depends on `concurrency`, not on how many objects there are.
+    /// As [`Storage::list`], in the same order, with up to `concurrency` requests to S3 at one
+    /// time. It looks at the first levels of folders to cut the listing into parts; what it holds
+    /// in memory depends on `concurrency`, not on how many objects there are.
     pub fn list_parallel(
         &self,
         prefix: &Location,
         concurrency: usize,
     ) -> BoxStream<'static, Result<ObjectInfo>> {
-        if concurrency < 2 || prefix.scheme() == Scheme::Memory {
+        if concurrency < 2 || prefix.scheme() != Scheme::S3 {
             return self.list(prefix);
         }
         let (storage, prefix) = (self.clone(), prefix.clone());
         let parts = async move {
-            match storage.split(prefix, concurrency).await {
-                Ok(parts) => storage.list_parts(parts, concurrency),
-                Err(error) => one_batch(vec![Err(error)]),
+            match storage.cut(&prefix, concurrency).await {
+                Ok(cuts) => storage.list_parts(&prefix, cuts, concurrency),
+                Err(error) => futures::stream::iter([vec![Err(error)]]).boxed(),
             }
         };
         flatten(futures::stream::once(parts).flatten().boxed())
@@ -62,30 +60,10 @@ impl Storage {
     /// The folders and objects directly in a folder, each in the order of their keys. The folders'
     /// locations end with a slash.
     pub async fn list_folder(&self, folder: &Location) -> Result<(Vec<Location>, Vec<ObjectInfo>)> {
-        let listed = self
-            .list_small_folder(folder, usize::MAX, usize::MAX)
-            .await?;
-        Ok(listed.unwrap_or_default())
-    }
-
-    /// A folder's content, unless there is too much of it.
-    async fn list_small_folder(
-        &self,
-        folder: &Location,
-        most_folders: usize,
-        most_objects: usize,
-    ) -> Result<Option<Folder>> {
         match folder.scheme() {
-            Scheme::File => {
-                let (folders, files) = local_walk::list_folder(folder).await?;
-                let is_small = folders.len() <= most_folders && files.len() <= most_objects;
-                Ok(is_small.then_some((folders, files)))
-            }
-            Scheme::Memory => list_memory_folder(self.memory(), folder).await.map(Some),
-            Scheme::S3 => {
-                let bucket = self.bucket(folder).await?;
-                list_s3_folder(&bucket, folder, most_folders, most_objects).await
-            }
+            Scheme::File => local_walk::list_folder(folder).await,
+            Scheme::Memory => list_memory_folder(self.memory(), folder).await,
+            Scheme::S3 => list_s3_folder(&self.bucket(folder).await?, folder).await,
         }
     }
 
@@ -93,104 +71,56 @@ impl Storage {
         match prefix.scheme() {
             Scheme::File => local_walk::pages(prefix),
             Scheme::Memory => memory_pages(self.clone(), prefix.clone()),
-            Scheme::S3 => s3_pages(self.clone(), prefix.clone()),
+            Scheme::S3 => s3_pages(self.clone(), prefix.clone(), Range::default()),
         }
     }
 
-    /// Finds parts of a listing, in order.
-    async fn split(&self, prefix: Location, concurrency: usize) -> Result<Vec<Part>> {
-        let mut parts = vec![Part::Folder(prefix.clone())];
-        for level in 0..MOST_LEVELS {
-            let folders = parts.iter().filter(|part| part.is_folder()).count();
-            if folders == 0 || folders >= concurrency * 2 {
+    /// Finds the keys of folders at which a listing can be cut, in order.
+    async fn cut(&self, prefix: &Location, concurrency: usize) -> Result<Vec<String>> {
+        let bucket = self.bucket(prefix).await?;
+        let mut folders = vec![folder_key(prefix)];
+        let mut cuts = Vec::new();
+        for _ in 0..MOST_LEVELS {
+            let looked_into = std::mem::take(&mut folders).into_iter().map(|folder| {
+                let (bucket, prefix) = (bucket.clone(), prefix.clone());
+                async move { subfolders(&bucket, &prefix, &folder).await }
+            });
+            let mut found = futures::stream::iter(looked_into).buffered(concurrency);
+            let mut deeper = Vec::new();
+            while let Some(found) = found.next().await {
+                deeper.extend(found?);
+            }
+            cuts.extend(deeper.iter().cloned());
+            if deeper.is_empty() || deeper.len() >= concurrency * PARTS_EACH {
                 break;
             }
-            let mut looked_into = futures::stream::iter(parts)
-                .map(|part| self.look_into(part))
-                .buffered(concurrency);
-            let mut next = Vec::new();
-            while let Some(found) = looked_into.next().await {
-                next.extend(found?);
-            }
-            parts = next;
-            if level == 0 && parts.is_empty() {
-                // It may be an object's name.
-                return Ok(vec![Part::Whole(prefix)]);
-            }
+            folders = deeper;
         }
-        Ok(parts)
+        cuts.sort_unstable();
+        let step = cuts.len().div_ceil(concurrency * PARTS_EACH).max(1);
+        Ok(cuts.into_iter().step_by(step).collect())
     }
 
-    async fn look_into(&self, part: Part) -> Result<Vec<Part>> {
-        let Part::Folder(folder) = part else {
-            return Ok(vec![part]);
-        };
-        let listed = self
-            .list_small_folder(&folder, MOST_FOLDERS, MOST_OBJECTS)
-            .await?;
-        let Some((folders, objects)) = listed else {
-            return Ok(vec![Part::Whole(folder)]);
-        };
-        Ok(merge(folders, objects))
-    }
-
-    fn list_parts(&self, parts: Vec<Part>, concurrency: usize) -> BoxStream<'static, Batch> {
-        let storage = self.clone();
-        futures::stream::iter(parts)
-            .map(move |part| {
-                let storage = storage.clone();
-                async move {
-                    match part {
-                        Part::Objects(objects) => one_batch(objects.into_iter().map(Ok).collect()),
-                        Part::Folder(folder) | Part::Whole(folder) => {
-                            start(storage.pages(&folder), PAGES_AHEAD).boxed()
-                        }
-                    }
-                }
+    fn list_parts(
+        &self,
+        prefix: &Location,
+        cuts: Vec<String>,
+        concurrency: usize,
+    ) -> BoxStream<'static, Batch> {
+        let (storage, prefix) = (self.clone(), prefix.clone());
+        let starts = std::iter::once(None).chain(cuts.clone().into_iter().map(Some));
+        let ends = cuts.into_iter().map(Some).chain(std::iter::once(None));
+        let ranges: Vec<_> = starts.zip(ends).collect();
+        futures::stream::iter(ranges)
+            .map(move |(from, until)| {
+                let pages = s3_pages(storage.clone(), prefix.clone(), Range { from, until });
+                // What is polled here is started, and goes on while others are taken.
+                async move { start(pages, PAGES_AHEAD) }
             })
             .buffered(concurrency)
             .flatten()
             .boxed()
     }
-}
-
-/// A part of a listing.
-enum Part {
-    /// Objects that have been listed.
-    Objects(Vec<ObjectInfo>),
-    /// A folder that may be looked into.
-    Folder(Location),
-    /// A folder that is listed as a whole.
-    Whole(Location),
-}
-
-impl Part {
-    fn is_folder(&self) -> bool {
-        matches!(self, Self::Folder(_))
-    }
-}
-
-/// Puts the objects of a folder between its folders, by their keys.
-fn merge(folders: Vec<Location>, objects: Vec<ObjectInfo>) -> Vec<Part> {
-    let mut parts = Vec::with_capacity(folders.len());
-    let mut objects = objects.into_iter().peekable();
-    for folder in folders {
-        let before: Vec<_> =
-            std::iter::from_fn(|| objects.next_if(|object| object.location < folder)).collect();
-        if !before.is_empty() {
-            parts.push(Part::Objects(before));
-        }
-        parts.push(Part::Folder(folder));
-    }
-    let rest: Vec<_> = objects.collect();
-    if !rest.is_empty() {
-        parts.push(Part::Objects(rest));
-    }
-    parts
-}
-
-fn one_batch(batch: Batch) -> BoxStream<'static, Batch> {
-    futures::stream::iter([batch]).boxed()
 }
 
 fn flatten(batches: BoxStream<'static, Batch>) -> BoxStream<'static, Result<ObjectInfo>> {
@@ -233,6 +163,37 @@ fn start(
     })
 }
 
+/// A part of a listing, by keys.
+#[derive(Debug, Clone, Default)]
+struct Range {
+    /// The first key: a folder's, with its slash.
+    from: Option<String>,
+    /// The first key that is not in it.
+    until: Option<String>,
+}
+
+impl Range {
+    /// A key that is before the first and after most of those before. A folder's key ends with a
+    /// slash; what is directly before it are the keys that have a dot in its place.
+    fn start_after(&self) -> Option<String> {
+        let folder = self.from.as_ref()?.strip_suffix('/')?;
+        Some(format!("{folder}.~"))
+    }
+
+    /// Drops what is not in the range; tells whether what comes later may be.
+    fn narrow(&self, objects: &mut Vec<Listed>) -> bool {
+        let count = objects.len();
+        if let Some(until) = &self.until {
+            objects.truncate(objects.partition_point(|object| object.key < *until));
+        }
+        let goes_on = objects.len() == count;
+        if let Some(from) = &self.from {
+            objects.drain(..objects.partition_point(|object| object.key < *from));
+        }
+        goes_on
+    }
+}
+
 /// Where a listing of S3 stands.
 enum Cursor {
     First,
@@ -240,68 +201,90 @@ enum Cursor {
     End,
 }
 
-fn s3_pages(storage: Storage, prefix: Location) -> BoxStream<'static, Batch> {
-    futures::stream::unfold(
-        (storage, prefix, Cursor::First),
-        |(storage, prefix, cursor)| async {
-            let (is_first, token) = match cursor {
-                Cursor::First => (true, None),
-                Cursor::After(token) => (false, Some(token)),
-                Cursor::End => return None,
-            };
-            let page = s3_page(&storage, &prefix, token.as_deref(), is_first).await;
-            let (batch, cursor) = match page {
-                Ok((batch, Some(token))) => (batch, Cursor::After(token)),
-                Ok((batch, None)) => (batch, Cursor::End),
-                Err(error) => (vec![Err(error)], Cursor::End),
-            };
-            Some((batch, (storage, prefix, cursor)))
-        },
-    )
+fn s3_pages(storage: Storage, prefix: Location, range: Range) -> BoxStream<'static, Batch> {
+    let state = (storage, prefix, range, Cursor::First);
+    futures::stream::unfold(state, |(storage, prefix, range, cursor)| async {
+        if matches!(cursor, Cursor::End) {
+            return None;
+        }
+        let (batch, cursor) = match s3_page(&storage, &prefix, &range, cursor).await {
+            Ok((batch, Some(token))) => (batch, Cursor::After(token)),
+            Ok((batch, None)) => (batch, Cursor::End),
+            Err(error) => (vec![Err(error)], Cursor::End),
+        };
+        Some((batch, (storage, prefix, range, cursor)))
+    })
     .boxed()
 }
 
 async fn s3_page(
     storage: &Storage,
     prefix: &Location,
-    token: Option<&str>,
-    is_first: bool,
+    range: &Range,
+    cursor: Cursor,
 ) -> Result<(Batch, Option<String>)> {
     let bucket = storage.bucket(prefix).await?;
-    let page = bucket
-        .page(prefix, &folder_key(prefix), false, token)
-        .await?;
-    let may_be_object = !prefix.key().is_empty() && !prefix.key().ends_with('/');
-    if is_first && page.objects.is_empty() && page.next.is_none() && may_be_object {
+    let is_first = matches!(cursor, Cursor::First);
+    let query = PageQuery {
+        start_after: range.start_after().filter(|_| is_first),
+        token: match cursor {
+            Cursor::After(token) => Some(token),
+            Cursor::First | Cursor::End => None,
+        },
+        ..PageQuery::new(folder_key(prefix))
+    };
+    let mut page = bucket.page(prefix, &query).await?;
+    let is_nothing = page.objects.is_empty() && page.next.is_none();
+    let is_name = !prefix.key().is_empty() && !prefix.key().ends_with('/');
+    if is_first && is_nothing && is_name && range.from.is_none() {
+        // It is not a folder, so it may be an object.
         let found = storage.head(prefix).await?;
         return Ok((found.into_iter().map(Ok).collect(), None));
     }
-    Ok((Page::infos(page.objects, prefix).collect(), page.next))
+    let goes_on = range.narrow(&mut page.objects);
+    let next = page.next.filter(|_| goes_on);
+    Ok((Page::infos(page.objects, prefix).collect(), next))
+}
+
+/// The keys of the first folders in a folder.
+async fn subfolders(bucket: &Bucket, prefix: &Location, folder: &str) -> Result<Vec<String>> {
+    let mut query = PageQuery {
+        by_folder: true,
+        ..PageQuery::new(folder.to_owned())
+    };
+    let mut found = Vec::new();
+    for _ in 0..PAGES_LOOKED_AT {
+        let page = bucket.page(prefix, &query).await?;
+        let is_useless = page.folders.is_empty();
+        found.extend(page.folders);
+        query.token = page.next;
+        if is_useless || query.token.is_none() {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 async fn list_s3_folder(
     bucket: &Bucket,
     folder: &Location,
-    most_folders: usize,
-    most_objects: usize,
-) -> Result<Option<Folder>> {
-    let prefix = folder_key(folder);
+) -> Result<(Vec<Location>, Vec<ObjectInfo>)> {
+    let mut query = PageQuery {
+        by_folder: true,
+        ..PageQuery::new(folder_key(folder))
+    };
     let (mut folders, mut objects) = (Vec::new(), Vec::new());
-    let mut token: Option<String> = None;
     loop {
-        let page = bucket.page(folder, &prefix, true, token.as_deref()).await?;
+        let page = bucket.page(folder, &query).await?;
         for key in &page.folders {
             folders.push(with_key(folder, key)?);
         }
         for info in Page::infos(page.objects, folder) {
             objects.push(info?);
         }
-        token = page.next;
-        let is_over = folders.len() > most_folders || objects.len() > most_objects;
-        match &token {
-            _ if is_over => return Ok(None),
-            None => return Ok(Some((folders, objects))),
-            Some(_) => {}
+        match page.next {
+            Some(token) => query.token = Some(token),
+            None => return Ok((folders, objects)),
         }
     }
 }
@@ -331,7 +314,10 @@ fn memory_pages(storage: Storage, prefix: Location) -> BoxStream<'static, Batch>
     .boxed()
 }
 
-async fn list_memory_folder(memory: &InMemory, folder: &Location) -> Result<Folder> {
+async fn list_memory_folder(
+    memory: &InMemory,
+    folder: &Location,
+) -> Result<(Vec<Location>, Vec<ObjectInfo>)> {
     let path = keys::to_path(folder.key().trim_end_matches('/'));
     let listed = memory.list_with_delimiter(Some(&path)).await;
     let listed = listed.map_err(|error| crate::Error::from_store(folder, error))?;

@@ -42,27 +42,50 @@ pub(crate) enum PageError {
     Value { what: &'static str, text: String },
 }
 
-impl Bucket {
-    /// One page of the keys that begin with `prefix`.
-    pub(crate) async fn page(
-        &self,
-        location: &Location,
-        prefix: &str,
-        by_folder: bool,
-        token: Option<&str>,
-    ) -> Result<Page> {
-        let mut query = Vec::with_capacity(4);
-        if let Some(token) = token {
-            query.push(("continuation-token", token));
+/// What is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct PageQuery {
+    /// What the keys begin with.
+    pub(crate) prefix: String,
+    /// Whether what lies in deeper folders is told as these folders only.
+    pub(crate) by_folder: bool,
+    /// Where to begin, after a key.
+    pub(crate) start_after: Option<String>,
+    /// Where to go on, as the last page said.
+    pub(crate) token: Option<String>,
+}
+
+impl PageQuery {
+    pub(crate) fn new(prefix: String) -> Self {
+        Self {
+            prefix,
+            ..Self::default()
         }
-        if by_folder {
+    }
+
+    fn parameters(&self) -> Vec<(&str, &str)> {
+        let mut query = Vec::with_capacity(5);
+        if let Some(token) = &self.token {
+            query.push(("continuation-token", token.as_str()));
+        }
+        if self.by_folder {
             query.push(("delimiter", "/"));
         }
         query.push(("list-type", "2"));
-        if !prefix.is_empty() {
-            query.push(("prefix", prefix));
+        if !self.prefix.is_empty() {
+            query.push(("prefix", &self.prefix));
         }
-        let listed = self.client.list(&query).await;
+        if let Some(key) = &self.start_after {
+            query.push(("start-after", key));
+        }
+        query
+    }
+}
+
+impl Bucket {
+    /// One page of a listing.
+    pub(crate) async fn page(&self, location: &Location, query: &PageQuery) -> Result<Page> {
+        let listed = self.client.list(&query.parameters()).await;
         let listed = listed.and_then(|xml| {
             parse(&xml).map_err(|error| object_store::Error::Generic {
                 store: "S3",

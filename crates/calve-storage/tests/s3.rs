@@ -1,7 +1,7 @@
 //! What goes wrong on S3, and what becomes of it.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use calve_base::{Failure, Location, Properties};
@@ -372,29 +372,58 @@ async fn one_request_reads_a_tail() {
 #[tokio::test]
 async fn many_objects_are_listed_page_by_page_or_side_by_side() {
     let server = server();
+    let put = |key: &str| server.put("bucket", key, "");
     for folder in 0..12 {
         for file in 0..200 {
-            server.put("bucket", &format!("many/k={folder}/{file}"), "");
+            put(&format!("many/k={folder}/{file}"));
         }
+    }
+    for key in [
+        "many/0",
+        "many/k=1.5/f",
+        "many/k=1-/f",
+        "many/k=10x",
+        "many/z",
+    ] {
+        put(key);
     }
     let storage = storage(&server, &[]);
     let many = at("s3://bucket/many");
     let listed: Vec<_> = storage.list(&many).try_collect().await.unwrap();
-    assert_eq!(listed.len(), 2400);
+    assert_eq!(listed.len(), 2405);
     assert!(listed.is_sorted_by(|a, b| a.location < b.location));
     assert_eq!(server.count(Operation::List), 3, "1,000 to a page");
     server.forget_requests();
-    server.set_latency(Duration::from_millis(100));
-    let start = Instant::now();
+    server.set_latency(Duration::from_millis(50));
     let parallel: Vec<_> = storage.list_parallel(&many, 8).try_collect().await.unwrap();
-    assert_eq!(parallel, listed);
-    assert_eq!(server.count(Operation::List), 1 + 12);
+    assert!(parallel == listed, "{} of {}", parallel.len(), listed.len());
+    let requests = server.count(Operation::List);
+    // The root and its 14 folders are looked at, then there are 15 parts.
+    assert!(requests <= 1 + 14 + 15, "{requests}");
     assert!(server.most_concurrent() > 4, "{}", server.most_concurrent());
-    assert!(start.elapsed() < Duration::from_millis(1300), "13 in a row");
-    server.forget_requests();
     let mut stream = storage.list_parallel(&many, 8);
     stream.try_next().await.unwrap();
     drop(stream);
+}
+
+#[tokio::test]
+async fn many_small_folders_take_few_requests() {
+    let server = server();
+    for folder in 0..1050 {
+        server.put("bucket", &format!("many/k={folder}/f"), "");
+    }
+    let storage = storage(&server, &[]);
+    let many = at("s3://bucket/many");
+    let listed: Vec<_> = storage.list(&many).try_collect().await.unwrap();
+    server.forget_requests();
+    let parallel = storage.list_parallel(&many, 2);
+    let parallel: Vec<_> = parallel.try_collect().await.unwrap();
+    assert!(parallel == listed, "{} of {}", parallel.len(), listed.len());
+    let requests = server.count(Operation::List);
+    assert!(
+        requests <= 20,
+        "{requests} for 2 pages of folders and 16 parts"
+    );
 }
 
 #[tokio::test]
