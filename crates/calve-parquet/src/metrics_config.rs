@@ -1,5 +1,8 @@
 //! Which metrics a table wants: `write.metadata.metrics.*` (Java's `MetricsConfig`).
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use iceberg::spec::{Schema, SortOrder, StructType, Type};

@@ -161,6 +161,10 @@ pub(super) fn metrics(
 
 /// Checks both bounds, with whole lengths.
 #[track_caller]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "most callers make them in place"
+)]
 pub(super) fn check_bounds(
     footer: &ParquetMetaData,
     mapping: &LeafMapping,

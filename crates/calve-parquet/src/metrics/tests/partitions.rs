@@ -92,86 +92,61 @@ fn transforms_of_times() {
         Physical::Millis,
     );
     // 2023-11-14 22:13:20 and ten minutes later.
-    let times = footer(
-        "required int64 c (TIMESTAMP(MILLIS,false))",
-        &[Values::Int64(vec![
-            Some(1_700_000_000_000),
-            Some(1_700_000_600_000),
-        ])],
-    );
-    check(
-        &times,
-        &millis,
-        Transform::Year,
-        &PartitionValue::Constant(Datum::int(53)),
-    );
-    check(
-        &times,
-        &millis,
-        Transform::Month,
-        &PartitionValue::Constant(Datum::int(646)),
-    );
-    check(
-        &times,
-        &millis,
+    let column = "required int64 c (TIMESTAMP(MILLIS,false))";
+    let (first, last) = (1_700_000_000_000, 1_700_000_600_000);
+    let times = footer(column, &[Values::Int64(vec![Some(first), Some(last)])]);
+    let of = |transform, value: PartitionValue| check(&times, &millis, transform, &value);
+    of(Transform::Year, PartitionValue::Constant(Datum::int(53)));
+    of(Transform::Month, PartitionValue::Constant(Datum::int(646)));
+    of(
         Transform::Day,
-        &PartitionValue::Constant(Datum::date(19_675)),
+        PartitionValue::Constant(Datum::date(19_675)),
     );
-    check(
-        &times,
-        &millis,
+    of(
         Transform::Hour,
-        &PartitionValue::Constant(Datum::int(472_222)),
+        PartitionValue::Constant(Datum::int(472_222)),
     );
-    check(
-        &times,
-        &millis,
+    of(
         Transform::Identity,
-        &PartitionValue::Several {
-            lower: Datum::timestamp_micros(1_700_000_000_000_000),
-            upper: Datum::timestamp_micros(1_700_000_600_000_000),
+        PartitionValue::Several {
+            lower: Datum::timestamp_micros(first * 1_000),
+            upper: Datum::timestamp_micros(last * 1_000),
         },
     );
-    check(&times, &millis, Transform::Void, &PartitionValue::Null);
-    check(
-        &times,
-        &millis,
+    of(Transform::Void, PartitionValue::Null);
+    of(
         Transform::Bucket(4),
-        &PartitionValue::Unknown(PartitionUnknown::NotOrdered),
+        PartitionValue::Unknown(PartitionUnknown::NotOrdered),
     );
-    let words = footer(
-        "required binary c (STRING)",
-        &[text(&["aardvark", "aargh"])],
-    );
+}
+
+#[test]
+fn transforms_of_texts_and_numbers() {
+    let words = text(&["aardvark", "aargh"]);
+    let words = footer("required binary c (STRING)", &[words]);
     let string = plain(PrimitiveType::String);
-    check(
-        &words,
-        &string,
+    let of = |transform, value: PartitionValue| check(&words, &string, transform, &value);
+    of(
         Transform::Truncate(3),
-        &PartitionValue::Constant(Datum::string("aar")),
+        PartitionValue::Constant(Datum::string("aar")),
     );
-    check(
-        &words,
-        &string,
+    of(
         Transform::Truncate(4),
-        &PartitionValue::Several {
+        PartitionValue::Several {
             lower: Datum::string("aard"),
             upper: Datum::string("aarg"),
         },
     );
     let one = ints(&[Some(34), Some(34)]);
     let int = plain(PrimitiveType::Int);
-    check(
-        &one,
-        &int,
+    let of = |transform, value: PartitionValue| check(&one, &int, transform, &value);
+    of(
         Transform::Bucket(16),
-        &PartitionValue::Constant(Datum::int(3)),
+        PartitionValue::Constant(Datum::int(3)),
     );
-    check(
-        &one,
-        &int,
+    of(
         Transform::Truncate(10),
-        &PartitionValue::Constant(Datum::int(30)),
+        PartitionValue::Constant(Datum::int(30)),
     );
     let error = partition_value(&one, 0, &int, Transform::Day).unwrap_err();
     assert!(error.to_string().starts_with("column `c`: "), "{error}");

@@ -29,7 +29,10 @@ fn fixed(values: &[&[u8]]) -> Values {
 )]
 fn check(column: &str, values: Values, mapping: LeafMapping, bounds: Option<(Datum, Datum)>) {
     for repetition in ["required", "optional"] {
-        let footer = footer(&format!("{repetition} {column}"), &[values.clone()]);
+        let footer = footer(
+            &format!("{repetition} {column}"),
+            std::slice::from_ref(&values),
+        );
         check_bounds(&footer, &mapping, bounds.clone());
         let metrics = metrics(&footer, &mapping, MetricsMode::Full);
         let count = values.len() as u64;
@@ -189,7 +192,7 @@ fn decimals() {
     );
     for width in [4, 5, 8, 16, 17, 20] {
         let bytes = |value: i128| {
-            let mut bytes = vec![if value < 0 { 0xFF } else { 0 }; 20];
+            let mut bytes = [if value < 0 { 0xFF } else { 0 }; 20];
             bytes[4..].copy_from_slice(&value.to_be_bytes());
             bytes[20 - width..].to_vec()
         };
@@ -413,24 +416,29 @@ fn texts_and_bytes() {
     );
 }
 
+#[track_caller]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "all callers make them in place"
+)]
+fn check_cut(
+    column: &str,
+    values: &Values,
+    kind: PrimitiveType,
+    mode: MetricsMode,
+    bounds: (Option<Datum>, Option<Datum>),
+) {
+    let footer = footer(column, std::slice::from_ref(values));
+    let mut metrics = metrics(&footer, &plain(kind), mode);
+    let found = (
+        metrics.lower_bounds.remove(&1),
+        metrics.upper_bounds.remove(&1),
+    );
+    assert_eq!(found, bounds);
+}
+
 #[test]
-fn bounds_are_cut_by_mode() {
-    #[track_caller]
-    fn check(
-        column: &str,
-        values: Values,
-        kind: PrimitiveType,
-        mode: MetricsMode,
-        bounds: (Option<Datum>, Option<Datum>),
-    ) {
-        let footer = footer(column, &[values]);
-        let metrics = metrics(&footer, &plain(kind), mode);
-        let found = (
-            metrics.lower_bounds.get(&1).cloned(),
-            metrics.upper_bounds.get(&1).cloned(),
-        );
-        assert_eq!(found, bounds);
-    }
+fn texts_are_cut_by_mode() {
     let strings = "required binary c (STRING)";
     let words = text(&["aardvark", "zebra"]);
     let bounds =
@@ -443,47 +451,40 @@ fn bounds_are_cut_by_mode() {
         (MetricsMode::Counts, (None, None)),
         (MetricsMode::None, (None, None)),
     ] {
-        check(
-            strings,
-            words.clone(),
-            PrimitiveType::String,
-            mode,
-            expected,
-        );
+        check_cut(strings, &words, PrimitiveType::String, mode, expected);
     }
-    let code_points = text(&["日本語", "\u{10FFFF}\u{10FFFF}x"]);
-    let expected = (Some(Datum::string("日本")), None);
-    check(
+    check_cut(
         strings,
-        code_points,
+        &text(&["日本語", "\u{10FFFF}\u{10FFFF}x"]),
         PrimitiveType::String,
         MetricsMode::Truncate(2),
-        expected,
+        (Some(Datum::string("日本")), None),
     );
-    let binary = Values::Bytes(vec![Some(vec![1, 2, 3]), Some(vec![9, 0xFF, 3])]);
-    let expected = (Some(Datum::binary([1, 2])), Some(Datum::binary([10])));
-    check(
+}
+
+#[test]
+fn bytes_are_cut_by_mode() {
+    let two = MetricsMode::Truncate(2);
+    check_cut(
         "required binary c",
-        binary,
+        &Values::Bytes(vec![Some(vec![1, 2, 3]), Some(vec![9, 0xFF, 3])]),
         PrimitiveType::Binary,
-        MetricsMode::Truncate(2),
-        expected,
+        two,
+        (Some(Datum::binary([1, 2])), Some(Datum::binary([10]))),
     );
-    let kind = PrimitiveType::Fixed(3);
     let of = |bytes: &[u8]| Datum::try_from_bytes(bytes, PrimitiveType::Fixed(3)).ok();
-    let expected = (of(&[1, 2]), of(&[9, 6]));
-    check(
+    check_cut(
         "required fixed_len_byte_array(3) c",
-        fixed(&[&[1, 2, 3], &[9, 5, 3]]),
-        kind,
-        MetricsMode::Truncate(2),
-        expected,
+        &fixed(&[&[1, 2, 3], &[9, 5, 3]]),
+        PrimitiveType::Fixed(3),
+        two,
+        (of(&[1, 2]), of(&[9, 6])),
     );
-    check(
+    check_cut(
         "required int64 c",
-        int64(&[i64::MAX]),
+        &int64(&[i64::MAX]),
         PrimitiveType::Long,
-        MetricsMode::Truncate(1),
+        two,
         (Some(Datum::long(i64::MAX)), Some(Datum::long(i64::MAX))),
     );
 }
