@@ -200,23 +200,18 @@ impl Shared {
         let wanted = range.end - range.start;
         match self.store.read_range(&file.location, range).await {
             Ok(bytes) if bytes.len() as u64 == wanted => Ok(bytes),
-            Ok(_) => Err(match self.change(file).await? {
-                Some(change) => change,
-                None => FooterError::Changed {
-                    location: file.location.clone(),
-                    change: format!("fewer than {wanted} bytes came of a part of it"),
-                },
-            }),
+            Ok(_) | Err(calve_storage::Error::OutOfRange { .. }) => {
+                Err(match self.change(file).await? {
+                    Some(change) => change,
+                    None => FooterError::Changed {
+                        location: file.location.clone(),
+                        change: format!("fewer than {wanted} bytes came of a part of it"),
+                    },
+                })
+            }
             Err(calve_storage::Error::NotFound { .. }) => Err(FooterError::Gone {
                 location: file.location.clone(),
             }),
-            // A range that the file no longer has fails in ways of each store's own.
-            Err(error) if !calve_base::Failure::is_retryable(&error) => {
-                match self.change(file).await {
-                    Ok(Some(change)) => Err(change),
-                    _ => Err(error.into()),
-                }
-            }
             Err(error) => Err(error.into()),
         }
     }

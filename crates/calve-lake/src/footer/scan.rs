@@ -5,6 +5,9 @@
 //! allocates next to nothing, and what it lets pass has the shape and the sizes that it claims.
 //! On its way it finds the schema's bytes, by which files of one schema can be told.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use super::shape::{

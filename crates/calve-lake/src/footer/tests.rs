@@ -13,6 +13,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod stores;
+
 /// A store that remembers what was asked of it.
 #[derive(Default)]
 struct Memory {
@@ -82,9 +84,10 @@ fn lake_file(name: &str, size: u64) -> LakeFile {
 
 /// A file of some columns and row groups of three rows.
 fn parquet(columns: usize, groups: usize) -> Bytes {
-    let fields: String = (0..columns)
-        .map(|column| format!("required int32 column_{column}; "))
+    let fields: Vec<String> = (0..columns)
+        .map(|column| format!("required int32 column_{column};"))
         .collect();
+    let fields = fields.join(" ");
     let schema = Arc::new(parse_message_type(&format!("message m {{ {fields}}}")).unwrap());
     let mut buffer = Vec::new();
     let properties = Arc::new(WriterProperties::builder().build());
@@ -268,7 +271,7 @@ fn files_that_are_none() {
         "s3://b/f: the Parquet footer is encrypted (PARE)",
         "encrypted",
     );
-    let large = [b"PAR1".as_slice(), &[0; 20_000], b"\x20\x4E\0\0PAR1"].concat();
+    let large = [b"PAR1".as_slice(), &vec![0; 20_000], b"\x20\x4E\0\0PAR1"].concat();
     check(
         &large,
         "s3://b/f: the Parquet footer has 20000 bytes, more than 10000",
@@ -419,10 +422,8 @@ fn corpus() {
 
 /// `None` for files that do not look like Parquet at all.
 fn corpus_file(name: &str, bytes: &Bytes) -> Option<&'static str> {
-    let is_parquet = name.ends_with(".parquet")
-        || name.ends_with(".parq")
-        || name.ends_with(".parquet.encrypted")
-        || bytes.ends_with(MAGIC);
+    let ends = [".parquet", ".parq", ".parquet.encrypted"];
+    let is_parquet = bytes.ends_with(MAGIC) || ends.iter().any(|end| name.ends_with(end));
     if !is_parquet {
         return None;
     }
