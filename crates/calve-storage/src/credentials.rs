@@ -90,6 +90,24 @@ pub(crate) struct NoCredentials {
     source: CredentialsError,
 }
 
+/// The error of a configuration that has no source of credentials at all. Requests that are to be
+/// signed are never sent unsigned instead.
+pub(crate) fn no_chain() -> object_store::Error {
+    NoCredentials {
+        source: CredentialsError::not_loaded("there is no source of credentials"),
+    }
+    .into()
+}
+
+impl From<NoCredentials> for object_store::Error {
+    fn from(error: NoCredentials) -> Self {
+        Self::Unauthenticated {
+            path: String::new(),
+            source: Box::new(error),
+        }
+    }
+}
+
 impl ChainCredentials {
     pub(crate) fn new(provider: SharedCredentialsProvider) -> Self {
         Self {
@@ -146,10 +164,7 @@ impl CredentialProvider for ChainCredentials {
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
         self.get(SystemTime::now())
             .await
-            .map_err(|source| object_store::Error::Unauthenticated {
-                path: String::new(),
-                source: Box::new(NoCredentials { source }),
-            })
+            .map_err(|source| NoCredentials { source }.into())
     }
 }
 

@@ -219,7 +219,7 @@ impl Failure for Error {
                     .to_owned()
             }
             Self::Unavailable { .. } => {
-                "lower --concurrency, or try again; s3.retry.num-retries says how often requests \
+                "use less concurrency, or try again later; s3.retry.num-retries says how often requests \
                  are repeated"
                     .to_owned()
             }

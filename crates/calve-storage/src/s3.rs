@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use calve_base::Location;
 use object_store::aws::AwsCredentialProvider;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
 use object_store::client::{HttpClient, HttpConnector, ReqwestConnector};
-use object_store::{
-    BackoffConfig, ClientOptions, CredentialProvider, RetryConfig, StaticCredentialProvider,
-};
+use object_store::{BackoffConfig, ClientOptions, RetryConfig, StaticCredentialProvider};
 use tokio::sync::OnceCell;
 
-use crate::credentials::{ChainCredentials, chain_provider, configured_region, load_chain};
+use crate::credentials::{
+    ChainCredentials, chain_provider, configured_region, load_chain, no_chain,
+};
 use crate::error::{Error, Result};
 use crate::s3_client::{RawKeys, S3Client, Shared, Signer, is_url};
 use crate::settings::{Access, Encryption, S3Settings};
@@ -107,7 +109,13 @@ async fn start_session(location: &Location, settings: &S3Settings) -> Result<Ses
         .ok_or_else(|| Error::NoRegion {
             location: location.clone(),
         })?;
-    let credentials = credentials(settings, chain).await;
+    let credentials = match &settings.access {
+        Access::Anonymous => None,
+        Access::Keys { .. } | Access::Chain { .. } => {
+            let found = credentials(settings, chain).await;
+            Some(found.map_err(|error| Error::from_store(location, error))?)
+        }
+    };
     let http = ReqwestConnector::default()
         .connect(&client_options(settings))
         .map_err(|source| Error::from_store(location, source))?;
@@ -124,33 +132,30 @@ async fn start_session(location: &Location, settings: &S3Settings) -> Result<Ses
 async fn credentials(
     settings: &S3Settings,
     chain: Option<SdkConfig>,
-) -> Option<AwsCredentialProvider> {
+) -> object_store::Result<AwsCredentialProvider> {
     let keys = match &settings.access {
-        Access::Anonymous => return None,
         Access::Keys { id, secret, token } => Some((id, secret, token)),
-        Access::Chain { .. } => None,
+        Access::Anonymous | Access::Chain { .. } => None,
     };
     if let (Some((id, secret, token)), None) = (keys, &settings.role) {
-        return Some(Arc::new(StaticCredentialProvider::new(AwsCredential {
+        return Ok(Arc::new(StaticCredentialProvider::new(AwsCredential {
             key_id: id.clone(),
             secret_key: secret.clone(),
             token: token.clone(),
         })));
     }
-    let mut chain = chain?;
+    let mut chain = chain.ok_or_else(no_chain)?;
     if let Some((id, secret, token)) = keys {
-        let base = aws_credential_types::Credentials::new(id, secret, token.clone(), None, "calve");
+        let base = Credentials::new(id, secret, token.clone(), None, "calve");
         chain = chain
             .into_builder()
-            .credentials_provider(
-                aws_credential_types::provider::SharedCredentialsProvider::new(base),
-            )
+            .credentials_provider(SharedCredentialsProvider::new(base))
             .build();
     }
-    let provider = chain_provider(&chain, settings.role.as_ref()).await?;
-    let provider: Arc<dyn CredentialProvider<Credential = AwsCredential>> =
-        Arc::new(ChainCredentials::new(provider));
-    Some(provider)
+    let provider = chain_provider(&chain, settings.role.as_ref()).await;
+    Ok(Arc::new(ChainCredentials::new(
+        provider.ok_or_else(no_chain)?,
+    )))
 }
 
 fn build(
