@@ -6,6 +6,8 @@ use aws_sdk_glue::types::{Column, Partition, Segment, StorageDescriptor, Table};
 use calve_base::{Location, Properties, TableIdent};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::Glue;
 use super::error::{Failed, Kind};
@@ -15,6 +17,8 @@ use crate::{Error, HiveColumn, HivePartition, HiveTable, Metastore, Result};
 const PAGE: i32 = 1_000;
 /// Into how many segments a big table's partitions are split: Glue's limit.
 const SEGMENTS: i32 = 10;
+/// How many partitions of each segment wait for their turn.
+const AHEAD: usize = 1_000;
 
 #[async_trait]
 impl Metastore for Glue {
@@ -61,7 +65,8 @@ struct Page {
 }
 
 impl Pager {
-    /// The first page when it is the only one, else all segments side by side.
+    /// The first page when it is the only one, else all segments, asked for side by side and given
+    /// one after another, so that the order is the same each time.
     async fn all(self) -> Result<BoxStream<'static, Result<HivePartition>>> {
         let first = self.page(None, None).await?;
         if first.next.is_none() {
@@ -72,9 +77,9 @@ impl Pager {
             );
         }
         let segments: Vec<_> = (0..SEGMENTS)
-            .map(|number| self.clone().segment(number).boxed())
+            .map(|number| ahead(self.clone().segment(number)))
             .collect();
-        Ok(stream::select_all(segments).boxed())
+        Ok(stream::iter(segments).flatten().boxed())
     }
 
     fn segment(
@@ -134,6 +139,36 @@ impl Pager {
             }
         }
     }
+}
+
+/// Reads a page more of a stream than was asked for, from now on.
+fn ahead<T: Send + 'static>(
+    items: impl futures::Stream<Item = T> + Send + 'static,
+) -> BoxStream<'static, T> {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    // Dropping the set stops the work.
+    let mut work = JoinSet::new();
+    work.spawn(async move {
+        let mut items = std::pin::pin!(items);
+        while let Some(item) = items.next().await {
+            if sender.send(item).await.is_err() {
+                break;
+            }
+        }
+    });
+    stream::unfold((receiver, work), |(mut receiver, mut work)| async move {
+        if let Some(item) = receiver.recv().await {
+            return Some((item, (receiver, work)));
+        }
+        // A panic must not look like the end.
+        if let Some(Err(error)) = work.join_next().await
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+        None
+    })
+    .boxed()
 }
 
 fn hive_table(ident: &TableIdent, table: &Table) -> Result<HiveTable> {

@@ -5,6 +5,7 @@ mod duckdb_trees;
 mod fake;
 mod fixtures;
 mod folders;
+mod glue;
 mod metastore;
 mod s3;
 mod support;
