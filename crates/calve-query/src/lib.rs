@@ -1,1 +1,26 @@
-//! Placeholder.
+//! SQL over everything that calve knows: Iceberg tables of a catalog, their metadata tables, and
+//! Parquet lakes by location. A [DataFusion](datafusion) session with a memory pool and a spill folder.
+//!
+//! The table provider is calve's own, because migrated tables need it: their files carry no field ids,
+//! so every column, at any depth, is found through the table's name mapping; partition values come
+//! from the manifests; milliseconds, INT96 and narrower types are promoted. The way of a query:
+//!
+//! 1. [`Session::sql`] resolves versions, metadata tables and locations in the text,
+//! 2. [`TableProvider`] plans with manifests: partitions and column bounds leave out files,
+//! 3. one opener per file reads it with DataFusion's Parquet reader, its columns remapped, its
+//!    deleted rows left out.
+//!
+//! This crate changes no table.
+
+mod catalog;
+mod error;
+mod lake;
+mod read;
+mod session;
+mod sql;
+mod table;
+
+pub use error::{Error, Result};
+pub use lake::{LakeTable, lake_provider};
+pub use session::{Session, SessionOptions};
+pub use table::{IcebergTable, table_provider};

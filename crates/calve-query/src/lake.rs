@@ -1,0 +1,264 @@
+//! Parquet lakes as DataFusion tables.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use calve_base::Location;
+use calve_lake::footer::FooterReader;
+use calve_lake::{Lake, LakeEntry, LakeFile, PartitionKey};
+use calve_parquet::{HiveColumn, NameMapping, SchemaCache, SchemaUnion, TypePolicy};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::datasource::TableType;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use futures::{StreamExt, TryStreamExt};
+use iceberg::spec::{FormatVersion, Literal, Schema};
+use parquet::file::metadata::RowGroupMetaData;
+
+use crate::read::{
+    Constants, Container, Filters, Range, ScanFile, ScanTable, TableColumns, Wanted, plan, scalar,
+    support,
+};
+use crate::{Error, Result};
+
+/// How many footers are read at once.
+const FOOTER_CONCURRENCY: usize = 32;
+
+/// The files of a Parquet lake as one table: all columns that any of them has, and the partition
+/// keys, with the types that [`Lake`] found.
+#[derive(Debug)]
+pub struct LakeTable {
+    root: Location,
+    scan: Arc<ScanTable>,
+    constant: HashSet<String>,
+    files: Vec<File>,
+}
+
+#[derive(Debug)]
+struct File {
+    location: Location,
+    size: u64,
+    rows: u64,
+    constants: Arc<Constants>,
+}
+
+/// Makes a lake readable. Reads the footers of all its files, because only they tell its columns.
+///
+/// # Errors
+/// When the lake cannot be listed, a footer cannot be read, or files contradict each other.
+pub async fn lake_provider(lake: &Lake) -> Result<LakeTable> {
+    let keys = lake.partition_keys();
+    let partition_columns: Vec<_> = keys
+        .iter()
+        .map(|key| (key.name.clone(), key.primitive_type.clone()))
+        .collect();
+    let mut union = SchemaUnion::for_new_table(&partition_columns);
+    let mut policy = TypePolicy {
+        // What is only looked at may hold more than a table of format version 2.
+        format_version: FormatVersion::V3,
+        ..TypePolicy::default()
+    };
+    if let Some(columns) = lake.hive_columns() {
+        let of = |error| union_error(lake.root(), error);
+        let columns: Vec<HiveColumn> = columns.iter().map(hive_column).collect();
+        union.seed(&columns).map_err(of)?;
+        let seeded = union.schema().map_err(of)?;
+        policy = TypePolicy::for_table(&seeded, policy.format_version);
+    }
+    let schemas = SchemaCache::new(policy);
+    let reader = FooterReader::new(lake.storage().clone());
+    let entries = lake.files().try_filter_map(|entry| {
+        futures::future::ready(Ok(match entry {
+            LakeEntry::File(file) => Some(file),
+            LakeEntry::Skipped(_) => None,
+        }))
+    });
+    let mut footers = entries
+        .map(|file| {
+            let reader = reader.clone();
+            async move {
+                let file = file?;
+                let footer = reader.read(&file).await?;
+                Ok::<_, Error>((file, footer))
+            }
+        })
+        .buffered(FOOTER_CONCURRENCY)
+        .boxed();
+    let mut files = Vec::new();
+    let mut partitions = Partitions::new(keys);
+    while let Some((file, footer)) = footers.try_next().await? {
+        union
+            .absorb(&schemas.get(&footer))
+            .map_err(|error| union_error(&file.location, error))?;
+        let rows = footer
+            .row_groups()
+            .iter()
+            .map(RowGroupMetaData::num_rows)
+            .sum::<i64>();
+        files.push(File {
+            rows: u64::try_from(rows).unwrap_or(0),
+            constants: partitions.of(&file)?,
+            location: file.location,
+            size: file.size,
+        });
+    }
+    let schema = union
+        .schema()
+        .map_err(|error| union_error(lake.root(), error))?;
+    LakeTable::new(lake, Arc::new(schema), union.name_mapping(), files)
+}
+
+fn hive_column(column: &calve_catalog::HiveColumn) -> HiveColumn {
+    HiveColumn {
+        name: column.name.clone(),
+        hive_type: column.hive_type.clone(),
+        comment: column.comment.clone(),
+    }
+}
+
+fn union_error(location: &Location, source: calve_parquet::Error) -> Error {
+    Error::Schema {
+        location: location.clone(),
+        source,
+    }
+}
+
+impl LakeTable {
+    fn new(
+        lake: &Lake,
+        schema: Arc<Schema>,
+        mapping: NameMapping,
+        files: Vec<File>,
+    ) -> Result<Self> {
+        let columns =
+            TableColumns::new(schema, Some(mapping)).map_err(|source| Error::Unreadable {
+                location: lake.root().clone(),
+                source,
+            })?;
+        Ok(Self {
+            root: lake.root().clone(),
+            scan: Arc::new(ScanTable::new(columns, lake.storage().clone())),
+            constant: lake
+                .partition_keys()
+                .iter()
+                .map(|key| key.name.clone())
+                .collect(),
+            files,
+        })
+    }
+
+    /// The lake's folder or file.
+    pub fn root(&self) -> &Location {
+        &self.root
+    }
+
+    /// The names of its partition keys.
+    pub fn partition_keys(&self) -> &HashSet<String> {
+        &self.constant
+    }
+}
+
+type PartitionValues = Arc<[Option<Literal>]>;
+
+/// Files of one partition share its values.
+struct Partitions<'a> {
+    keys: &'a [PartitionKey],
+    last: Option<(PartitionValues, Arc<Constants>)>,
+}
+
+impl<'a> Partitions<'a> {
+    fn new(keys: &'a [PartitionKey]) -> Self {
+        Self { keys, last: None }
+    }
+
+    fn of(&mut self, file: &LakeFile) -> Result<Arc<Constants>> {
+        // Files come in the order of their folders.
+        if let Some((partition, constants)) = &self.last
+            && *partition == file.partition
+        {
+            return Ok(Arc::clone(constants));
+        }
+        let mut constants = Constants::new();
+        for (key, value) in self.keys.iter().zip(file.partition.iter()) {
+            let value = scalar::literal(value.as_ref(), &key.primitive_type).ok_or_else(|| {
+                Error::Column {
+                    column: key.name.clone(),
+                    problem: format!(
+                        "the partition value of {} is not of its type",
+                        file.location
+                    ),
+                }
+            })?;
+            constants.insert(key.name.clone(), value);
+        }
+        let constants = Arc::new(constants);
+        self.last = Some((Arc::clone(&file.partition), Arc::clone(&constants)));
+        Ok(constants)
+    }
+}
+
+impl Container for &File {
+    fn range(&self, column: &str) -> Range {
+        let value = self.constants.get(column);
+        value.map_or_else(Range::default, |value| Range::constant(value, self.rows))
+    }
+
+    fn rows(&self) -> Option<u64> {
+        Some(self.rows)
+    }
+
+    fn constants(&self) -> Option<&Constants> {
+        Some(&self.constants)
+    }
+}
+
+#[async_trait]
+impl TableProvider for LakeTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.scan.columns.arrow())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let filters = Filters::new(session, self.scan.columns.arrow(), filters, &self.constant)?;
+        let all: Vec<&File> = self.files.iter().collect();
+        let keep = filters.keep(&all)?;
+        let mut rows = 0;
+        let mut files = Vec::new();
+        for (file, _) in all.into_iter().zip(keep).filter(|(_, keep)| *keep) {
+            rows += file.rows;
+            files.push(ScanFile {
+                location: file.location.clone(),
+                size: file.size,
+                constants: Arc::clone(&file.constants),
+                deletes: Vec::new(),
+            });
+        }
+        let rows = usize::try_from(rows).map_or(Precision::Absent, Precision::Exact);
+        let wanted = Wanted { projection, limit };
+        plan(session, Arc::clone(&self.scan), files, rows, wanted)
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
+        Ok(filters
+            .iter()
+            .map(|filter| support(filter, &self.constant))
+            .collect())
+    }
+}

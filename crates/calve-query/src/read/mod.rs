@@ -1,0 +1,18 @@
+//! Reading data files as rows of a table.
+
+mod adapter;
+mod columns;
+mod deletes;
+mod prune;
+mod reader;
+mod remap;
+pub(crate) mod scalar;
+mod scan;
+mod source;
+
+pub(crate) use adapter::Constants;
+pub(crate) use columns::TableColumns;
+pub(crate) use deletes::DeleteIndex;
+pub(crate) use prune::{Container, FileContainer, Filters, Range, support};
+pub(crate) use scan::{Wanted, plan};
+pub(crate) use source::{ScanFile, ScanTable};

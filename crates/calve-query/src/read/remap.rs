@@ -1,0 +1,219 @@
+//! Arrays of a file turned into arrays of the table: renamed, reordered, widened, filled up.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, StructArray, new_null_array,
+};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, FieldRef, Fields, Schema};
+use arrow::error::ArrowError;
+use arrow::util::display::FormatOptions;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::ColumnarValue;
+use datafusion::physical_plan::PhysicalExpr;
+use datafusion::scalar::ScalarValue;
+
+/// Casts fail on values that do not fit. A silent NULL would be a wrong result.
+pub(crate) const STRICT: CastOptions<'static> = CastOptions {
+    safe: false,
+    format_options: FormatOptions::new(),
+};
+
+/// How the values of one column of a file become the table's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Conversion {
+    /// They are the table's already.
+    Same,
+    /// A leaf of another type.
+    Cast(DataType),
+    /// A struct: the table's fields, and where each comes from.
+    Struct(Fields, Vec<Child>),
+    /// A list: the file's element, the table's, and how one becomes the other.
+    List(FieldRef, FieldRef, Box<Self>),
+    /// A map: the table's entries, and how key and value become the table's.
+    Map(FieldRef, Box<(Self, Self)>),
+}
+
+/// Where a field inside a struct comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Child {
+    /// The file lacks it; every struct has this value.
+    Constant(ScalarValue),
+    /// The field of that index in the file's struct.
+    Column(usize, Conversion),
+}
+
+impl Conversion {
+    /// Converts one array.
+    pub(crate) fn apply(&self, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+        match self {
+            Self::Same => Ok(Arc::clone(array)),
+            Self::Cast(data_type) => cast_with_options(array, data_type, &STRICT),
+            Self::Struct(fields, children) => {
+                let array = array
+                    .as_struct_opt()
+                    .ok_or_else(|| unexpected(array, "a struct"))?;
+                let columns = children
+                    .iter()
+                    .map(|child| child.apply(array))
+                    .collect::<Result<Vec<_>, _>>()?;
+                Ok(Arc::new(StructArray::try_new_with_length(
+                    fields.clone(),
+                    columns,
+                    array.nulls().cloned(),
+                    array.len(),
+                )?))
+            }
+            Self::List(file_element, element, inner) => {
+                let plain = DataType::List(Arc::clone(file_element));
+                let array = if *array.data_type() == plain {
+                    Arc::clone(array)
+                } else {
+                    cast_with_options(array, &plain, &STRICT)?
+                };
+                let list = array
+                    .as_list_opt::<i32>()
+                    .ok_or_else(|| unexpected(&array, "a list"))?;
+                Ok(Arc::new(ListArray::try_new(
+                    Arc::clone(element),
+                    list.offsets().clone(),
+                    inner.apply(list.values())?,
+                    list.nulls().cloned(),
+                )?))
+            }
+            Self::Map(entries, inner) => {
+                let map = array
+                    .as_map_opt()
+                    .ok_or_else(|| unexpected(array, "a map"))?;
+                let DataType::Struct(fields) = entries.data_type() else {
+                    return Err(unexpected(array, "a map"));
+                };
+                let (key, value) = &**inner;
+                let columns = vec![key.apply(map.keys())?, value.apply(map.values())?];
+                Ok(Arc::new(MapArray::try_new(
+                    Arc::clone(entries),
+                    map.offsets().clone(),
+                    StructArray::try_new(fields.clone(), columns, None)?,
+                    map.nulls().cloned(),
+                    false,
+                )?))
+            }
+        }
+    }
+}
+
+impl Child {
+    fn apply(&self, parent: &StructArray) -> Result<ArrayRef, ArrowError> {
+        match self {
+            Self::Column(index, conversion) => conversion.apply(parent.column(*index)),
+            Self::Constant(value) if value.is_null() => {
+                Ok(new_null_array(&value.data_type(), parent.len()))
+            }
+            Self::Constant(value) => value
+                .to_array_of_size(parent.len())
+                .map_err(|error| ArrowError::ExternalError(Box::new(error))),
+        }
+    }
+}
+
+fn unexpected(array: &ArrayRef, expected: &str) -> ArrowError {
+    ArrowError::SchemaError(format!("expected {expected}, found {}", array.data_type()))
+}
+
+/// A [`Conversion`] as an expression over a column of the file.
+///
+/// Opaque to DataFusion's pruning on purpose: its cast unwrapping rounds time literals, so a
+/// comparison of a column in milliseconds with one in microseconds would drop rows.
+#[derive(Debug, Clone, Eq)]
+pub(crate) struct RemapExpr {
+    column: Arc<dyn PhysicalExpr>,
+    conversion: Conversion,
+    field: FieldRef,
+}
+
+impl RemapExpr {
+    /// Turns `column` of the file into `field` of the table.
+    pub(crate) fn new(
+        column: Arc<dyn PhysicalExpr>,
+        conversion: Conversion,
+        field: FieldRef,
+    ) -> Self {
+        Self {
+            column,
+            conversion,
+            field,
+        }
+    }
+
+    fn context(&self, error: &ArrowError) -> DataFusionError {
+        crate::Error::Column {
+            column: self.field.name().clone(),
+            problem: error.to_string(),
+        }
+        .into()
+    }
+}
+
+// By hand, because the derived comparison moves out of the `Arc<dyn …>`.
+impl PartialEq for RemapExpr {
+    fn eq(&self, other: &Self) -> bool {
+        self.column.eq(&other.column)
+            && self.conversion == other.conversion
+            && self.field == other.field
+    }
+}
+
+impl Hash for RemapExpr {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.column.hash(state);
+        self.conversion.hash(state);
+        self.field.hash(state);
+    }
+}
+
+impl fmt::Display for RemapExpr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "remap({})", self.column)
+    }
+}
+
+impl PhysicalExpr for RemapExpr {
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
+        let array = self.column.evaluate(batch)?.into_array(batch.num_rows())?;
+        let array = self
+            .conversion
+            .apply(&array)
+            .map_err(|error| self.context(&error))?;
+        if !self.field.is_nullable() && array.null_count() > 0 {
+            let problem = "it is required, but the file has NULLs in it".to_owned();
+            return Err(self.context(&ArrowError::InvalidArgumentError(problem)));
+        }
+        Ok(ColumnarValue::Array(array))
+    }
+
+    fn return_field(&self, _input_schema: &Schema) -> Result<FieldRef> {
+        Ok(Arc::clone(&self.field))
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.column]
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
+        let column = children.pop().unwrap_or_else(|| Arc::clone(&self.column));
+        Ok(Arc::new(Self {
+            column,
+            ..(*self).clone()
+        }))
+    }
+
+    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.column.fmt_sql(f)
+    }
+}

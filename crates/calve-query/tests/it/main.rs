@@ -1,0 +1,7 @@
+//! SQL over tables, metadata tables and lakes, checked row by row.
+#![allow(clippy::unwrap_used, clippy::too_many_lines)]
+
+mod deletes;
+mod lakehouse;
+mod lakes;
+mod tables;
