@@ -35,11 +35,8 @@ fn create_table(moto: &Moto, name: &str, location: &str, parameters: &Value) {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn registered_and_projected_partitions() {
-    let server = S3Server::with_buckets(&["bucket"]);
-    lakes::ghcn(&server.root().join("bucket/ghcn"), 60, 5, 1);
-    let moto = Moto::start();
+/// A table whose partitions are registered, and one whose partitions are projected.
+fn create_tables(moto: &Moto) {
     moto.glue(
         "CreateDatabase",
         &json!({"DatabaseInput": {"Name": "lake_room"}}),
@@ -72,7 +69,14 @@ async fn registered_and_projected_partitions() {
         "storage.location.template": "s3://bucket/ghcn/YEAR=${year}/ELEMENT=${element}/",
     });
     create_table(moto, "projected", "s3://bucket/ghcn/", &projection);
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn registered_and_projected_partitions() {
+    let server = S3Server::with_buckets(&["bucket"]);
+    lakes::ghcn(&server.root().join("bucket/ghcn"), 60, 5, 1);
+    let moto = Moto::start();
+    create_tables(moto);
     let mut properties: Properties = moto.properties();
     properties.extend(server.properties());
     properties.insert("warehouse".to_owned(), "s3://bucket/warehouse".to_owned());
