@@ -68,6 +68,9 @@ pub enum Error {
         #[source]
         source: iceberg::Error,
     },
+    /// The store failed while footers were read: no verdict on the file.
+    #[error(transparent)]
+    Footer(#[from] calve_lake::footer::FooterError),
     /// The lake cannot be read.
     #[error(transparent)]
     Lake(#[from] calve_lake::Error),
@@ -85,6 +88,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Failure for Error {
     fn is_retryable(&self) -> bool {
         match self {
+            Self::Footer(error) => error.is_retryable(),
             Self::Lake(error) => error.is_retryable(),
             Self::Table(error) => error.is_retryable(),
             Self::Catalog(error) => error.is_retryable(),
@@ -108,6 +112,7 @@ impl Failure for Error {
             Self::TargetChanged { .. } => Some("run the same command again".to_owned()),
             Self::Schema { source, .. } => source.hint(),
             Self::Iceberg { .. } => None,
+            Self::Footer(error) => error.hint(),
             Self::Lake(error) => error.hint(),
             Self::Table(error) => error.hint(),
             Self::Catalog(error) => error.hint(),

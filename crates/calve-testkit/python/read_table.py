@@ -92,6 +92,8 @@ def open_duckdb(properties):
         folder = site_packages / f"duckdb_extension_{name}" / "extensions" / f"v{duckdb.__version__}"
         connection.execute(f"LOAD '{folder / name}.duckdb_extension'")
     connection.execute("SET TimeZone = 'UTC'")
+    # A long query would draw its bar on stdout, between us and our reader.
+    connection.execute("SET enable_progress_bar = false")
     endpoint = properties.get("s3.endpoint")
     if endpoint:
         scheme, host = endpoint.split("://", 1)

@@ -152,6 +152,7 @@ impl Survey {
             progress.advanced(STAGE, 1);
             match footer {
                 Ok(footer) => self.take(&file, &footer, sink).await?,
+                Err(error) if !error.is_about_the_file() => return Err(error.into()),
                 Err(error) => self.refuse(&file.location, None, error.code(), error.to_string()),
             }
         }

@@ -1,0 +1,90 @@
+//! Lake, table and catalog's files on an S3 server.
+
+use calve_testkit::{lakes, python, s3};
+
+use crate::support::{Home, add, counts};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lake_on_s3() {
+    let server = s3::S3Server::with_buckets(&["lake"]);
+    let home = Home::new().await;
+    let mut properties = server.properties();
+    properties.insert(
+        "uri".to_owned(),
+        format!("sqlite:///{}/s3.db", home.folder.path().display()),
+    );
+    properties.insert("warehouse".to_owned(), "s3://lake/warehouse".to_owned());
+    let catalog = calve_catalog::open("default", properties).await.unwrap();
+    let made = lakes::hard_partitions(&server.root().join("lake/in"));
+    server.forget_requests();
+    // Hadoop's spelling goes in; what every engine understands is written.
+    let report = add(&catalog, "s3a://lake/in", "db.t").await.unwrap();
+    assert_eq!(report.plan.refused, []);
+    assert_eq!(counts(&report).0, made.files);
+    let footers = server
+        .requests()
+        .into_iter()
+        .filter(|request| {
+            request.operation == s3::Operation::Get && request.key.ends_with(".parquet")
+        })
+        .count();
+    assert_eq!(
+        footers as u64, made.files,
+        "one ranged request for each footer"
+    );
+    assert_eq!(
+        server.count(s3::Operation::Head),
+        0,
+        "sizes are known from the listing"
+    );
+    let again = add(&catalog, "s3://lake/in", "db.t")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(again.contains("already in table"), "{again}");
+    let location = report.metadata_location.unwrap().to_string();
+    for reader in ["pyiceberg", "duckdb"] {
+        let mut arguments = vec!["--reader".to_owned(), reader.to_owned()];
+        arguments.extend([
+            "--metadata".to_owned(),
+            location.clone(),
+            "--rows".to_owned(),
+        ]);
+        for (key, value) in server.properties() {
+            arguments.extend(["--property".to_owned(), format!("{key}={value}")]);
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let found = python::run_file("read_table.py", &arguments);
+        assert_eq!(found["count"], made.rows, "{reader}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn throttling_is_waited_out() {
+    let server = s3::S3Server::with_buckets(&["lake"]);
+    let home = Home::new().await;
+    let catalog = calve_catalog::open(
+        "default",
+        [
+            server.properties(),
+            [(
+                "warehouse".to_owned(),
+                format!("{}/warehouse", home.folder.path().display()),
+            )]
+            .into(),
+            [("type".to_owned(), "memory".to_owned())].into(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+    )
+    .await
+    .unwrap();
+    let made = lakes::ghcn(&server.root().join("lake/in"), 20, 10, 1);
+    server.add_rule(s3::Rule::new(s3::Fault::SlowDown, s3::When::Every(5)));
+    let report = add(&catalog, "s3://lake/in", "db.t").await.unwrap();
+    assert_eq!(
+        (counts(&report).0, report.plan.refused_count),
+        (made.files, 0)
+    );
+}
