@@ -141,6 +141,12 @@ pub enum Error {
         /// The manifest.
         path: String,
     },
+    /// A manifest is encrypted.
+    #[error("{path}: the manifest is encrypted, which is not supported")]
+    Encrypted {
+        /// The manifest.
+        path: String,
+    },
     /// The table has no such snapshot.
     #[error("table {ident} has no snapshot {wanted}")]
     NoSnapshot {
@@ -174,6 +180,9 @@ pub enum Error {
     /// Iceberg's own rules are broken.
     #[error(transparent)]
     Iceberg(#[from] iceberg::Error),
+    /// Rows of a metadata table cannot be put together.
+    #[error("the rows of a metadata table cannot be put together: {0}")]
+    Rows(#[from] arrow::error::ArrowError),
     /// The store failed.
     #[error(transparent)]
     Storage(#[from] calve_storage::Error),

@@ -6,7 +6,7 @@ use iceberg::spec::{
     Struct,
 };
 
-use super::entry::{ContentFile, Entry, RowIds};
+use super::entry::{Bounds, ContentFile, Counts, Entry, RowIds};
 use super::value::{promote, read_value};
 use crate::avro::{AvroError, ContainerReader, Cursor, Field, Kind, Record, Schema};
 
@@ -123,10 +123,7 @@ impl ManifestReader {
 }
 
 /// Visits the paths of the live files of a manifest, with the content of each, reading nothing else.
-pub(crate) fn read_paths(
-    bytes: Bytes,
-    mut visit: impl FnMut(&str, DataContentType),
-) -> Result<()> {
+pub(crate) fn read_paths(bytes: Bytes, mut visit: impl FnMut(&str, DataContentType)) -> Result<()> {
     let mut container = ContainerReader::open(bytes)?;
     let record = entry_record(&container)?;
     while let Some((count, data)) = container.next_block()? {
@@ -227,8 +224,8 @@ struct FileParts {
     partition: Option<Struct>,
     record_count: Option<u64>,
     size_bytes: Option<u64>,
-    counts: [Option<Vec<(i32, i64)>>; 4],
-    bounds: [Option<Vec<(i32, Box<[u8]>)>>; 2],
+    counts: [Option<Counts>; 4],
+    bounds: [Option<Bounds>; 2],
     key_metadata: Option<Box<[u8]>>,
     split_offsets: Option<Vec<i64>>,
     equality_ids: Option<Vec<i32>>,
@@ -269,7 +266,9 @@ impl FileParts {
             143 => {
                 let offset = cursor.position();
                 let path = optional_bytes(cursor, field, "referenced_data_file")?;
-                let path = path.map(|path| String::from_utf8(path.to_vec())).transpose();
+                let path = path
+                    .map(|path| String::from_utf8(path.to_vec()))
+                    .transpose();
                 self.referenced_data_file = path.map_err(|_| AvroError::NotUtf8 { offset })?;
             }
             144 => self.content_offset = optional_long(cursor, field, "content_offset")?,
@@ -282,7 +281,12 @@ impl FileParts {
     }
 
     fn finish(self) -> Result<ContentFile> {
-        let [column_sizes, value_counts, null_value_counts, nan_value_counts] = self.counts;
+        let [
+            column_sizes,
+            value_counts,
+            null_value_counts,
+            nan_value_counts,
+        ] = self.counts;
         let [lower_bounds, upper_bounds] = self.bounds;
         Ok(ContentFile {
             content: self.content,
@@ -319,7 +323,7 @@ fn read_status(cursor: &mut Cursor<'_>, field: &Field) -> Result<ManifestStatus>
         0 => Ok(ManifestStatus::Existing),
         1 => Ok(ManifestStatus::Added),
         2 => Ok(ManifestStatus::Deleted),
-        _ => Err(unknown("status", status)),
+        _ => Err(unknown("status", &status)),
     }
 }
 
@@ -328,7 +332,7 @@ fn read_content(cursor: &mut Cursor<'_>, field: &Field) -> Result<DataContentTyp
         None | Some(0) => Ok(DataContentType::Data),
         Some(1) => Ok(DataContentType::PositionDeletes),
         Some(2) => Ok(DataContentType::EqualityDeletes),
-        Some(other) => Err(unknown("content", other)),
+        Some(other) => Err(unknown("content", &other)),
     }
 }
 
@@ -337,18 +341,14 @@ fn read_format(cursor: &mut Cursor<'_>, field: &Field) -> Result<DataFileFormat>
     format.parse().map_err(|_| unknown("file_format", format))
 }
 
-fn unknown(field: &'static str, value: impl ToString) -> AvroError {
+fn unknown(field: &'static str, value: &(impl ToString + ?Sized)) -> AvroError {
     AvroError::FieldValue {
         field,
         value: value.to_string(),
     }
 }
 
-fn read_string<'a>(
-    cursor: &mut Cursor<'a>,
-    field: &Field,
-    name: &'static str,
-) -> Result<&'a str> {
+fn read_string<'a>(cursor: &mut Cursor<'a>, field: &Field, name: &'static str) -> Result<&'a str> {
     let schema = found(cursor.branch(&field.schema)?, name)?;
     match schema.kind {
         Kind::String => cursor.string(),
@@ -359,7 +359,7 @@ fn read_string<'a>(
 fn read_count(cursor: &mut Cursor<'_>, field: &Field, name: &'static str) -> Result<Option<u64>> {
     let count = optional_long(cursor, field, name)?;
     count
-        .map(|count| u64::try_from(count).map_err(|_| unknown(name, count)))
+        .map(|count| u64::try_from(count).map_err(|_| unknown(name, &count)))
         .transpose()
 }
 
@@ -415,7 +415,7 @@ fn read_counts(
     cursor: &mut Cursor<'_>,
     field: &Field,
     name: &'static str,
-) -> Result<Option<Vec<(i32, i64)>>> {
+) -> Result<Option<Counts>> {
     read_pairs(cursor, field, name, |cursor, field| {
         found(optional_long(cursor, field, name)?, name)
     })
@@ -425,7 +425,7 @@ fn read_bounds(
     cursor: &mut Cursor<'_>,
     field: &Field,
     name: &'static str,
-) -> Result<Option<Vec<(i32, Box<[u8]>)>>> {
+) -> Result<Option<Bounds>> {
     read_pairs(cursor, field, name, |cursor, field| {
         Ok(found(optional_bytes(cursor, field, name)?, name)?.into())
     })

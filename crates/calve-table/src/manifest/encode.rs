@@ -78,9 +78,9 @@ impl ManifestEncoder {
             if version == FormatVersion::V1 {
                 buffer.put_long(entry.snapshot_id.unwrap_or(self.snapshot_id));
             } else {
-                buffer.put_optional(entry.snapshot_id, |buffer, id| buffer.put_long(id));
-                buffer.put_optional(entry.sequence_number, |buffer, n| buffer.put_long(n));
-                buffer.put_optional(entry.file_sequence_number, |buffer, n| buffer.put_long(n));
+                buffer.put_optional(entry.snapshot_id, Encode::put_long);
+                buffer.put_optional(entry.sequence_number, Encode::put_long);
+                buffer.put_optional(entry.file_sequence_number, Encode::put_long);
             }
             put_file(buffer, version, columns, file)
         })?;
@@ -167,9 +167,10 @@ impl ManifestEncoder {
                 manifest: self.content,
             });
         }
-        let is_committed =
-            entry.sequence_number.is_some() && entry.file_sequence_number.is_some();
-        if entry.status != ManifestStatus::Added && !is_committed && self.version != FormatVersion::V1
+        let is_committed = entry.sequence_number.is_some() && entry.file_sequence_number.is_some();
+        if entry.status != ManifestStatus::Added
+            && !is_committed
+            && self.version != FormatVersion::V1
         {
             return Err(Error::NoSequenceNumber {
                 path: file.path.clone(),
@@ -238,14 +239,16 @@ fn put_file(
             buffer.put_array(ids.iter(), |buffer, id| buffer.put_long(i64::from(*id)));
         });
     }
-    buffer.put_optional(file.sort_order_id, |buffer, id| buffer.put_long(i64::from(id)));
+    buffer.put_optional(file.sort_order_id, |buffer, id| {
+        buffer.put_long(i64::from(id));
+    });
     put_newer_fields(buffer, version, file);
     Ok(())
 }
 
 fn put_newer_fields(buffer: &mut Vec<u8>, version: FormatVersion, file: &ContentFile) {
     if version >= FormatVersion::V3 {
-        buffer.put_optional(file.first_row_id, |buffer, id| buffer.put_long(id));
+        buffer.put_optional(file.first_row_id, Encode::put_long);
     }
     if version >= FormatVersion::V2 {
         buffer.put_optional(file.referenced_data_file.as_ref(), |buffer, path| {
@@ -253,8 +256,8 @@ fn put_newer_fields(buffer: &mut Vec<u8>, version: FormatVersion, file: &Content
         });
     }
     if version >= FormatVersion::V3 {
-        buffer.put_optional(file.content_offset, |buffer, n| buffer.put_long(n));
-        buffer.put_optional(file.content_size_bytes, |buffer, n| buffer.put_long(n));
+        buffer.put_optional(file.content_offset, Encode::put_long);
+        buffer.put_optional(file.content_size_bytes, Encode::put_long);
     }
 }
 

@@ -22,6 +22,12 @@ pub struct Entry {
     pub file: ContentFile,
 }
 
+/// A number for each column, by field id.
+pub type Counts = Vec<(i32, i64)>;
+
+/// A bound for each column, as single-value bytes, by field id.
+pub type Bounds = Vec<(i32, Box<[u8]>)>;
+
 /// A data file or delete file, as a manifest describes it: nothing added, nothing left out.
 ///
 /// [`DataFile`] cannot tell an empty map from none and drops bounds of columns that its schema
@@ -41,17 +47,17 @@ pub struct ContentFile {
     /// Size in bytes.
     pub size_bytes: u64,
     /// Size of each column in bytes.
-    pub column_sizes: Option<Vec<(i32, i64)>>,
+    pub column_sizes: Option<Counts>,
     /// Number of values of each column, nulls included.
-    pub value_counts: Option<Vec<(i32, i64)>>,
+    pub value_counts: Option<Counts>,
     /// Number of nulls of each column.
-    pub null_value_counts: Option<Vec<(i32, i64)>>,
+    pub null_value_counts: Option<Counts>,
     /// Number of NaNs of each column.
-    pub nan_value_counts: Option<Vec<(i32, i64)>>,
+    pub nan_value_counts: Option<Counts>,
     /// Lower bound of each column, as single-value bytes.
-    pub lower_bounds: Option<Vec<(i32, Box<[u8]>)>>,
+    pub lower_bounds: Option<Bounds>,
     /// Upper bound of each column, as single-value bytes.
-    pub upper_bounds: Option<Vec<(i32, Box<[u8]>)>>,
+    pub upper_bounds: Option<Bounds>,
     /// Key metadata of an encrypted file.
     pub key_metadata: Option<Box<[u8]>>,
     /// Where row groups begin.
@@ -78,11 +84,9 @@ impl Entry {
 
     /// Fills in what a manifest leaves to its entry in the manifest list.
     pub(crate) fn inherit(&mut self, manifest: &ManifestFile) {
-        self.snapshot_id
-            .get_or_insert(manifest.added_snapshot_id);
+        self.snapshot_id.get_or_insert(manifest.added_snapshot_id);
         if self.status == ManifestStatus::Added || manifest.sequence_number == 0 {
-            self.sequence_number
-                .get_or_insert(manifest.sequence_number);
+            self.sequence_number.get_or_insert(manifest.sequence_number);
             self.file_sequence_number
                 .get_or_insert(manifest.sequence_number);
         }
@@ -174,12 +178,12 @@ impl ContentFile {
             .partition_spec_id(spec_id)
             .record_count(self.record_count)
             .file_size_in_bytes(self.size_bytes)
-            .column_sizes(counts_by_id(self.column_sizes.as_deref()))
-            .value_counts(counts_by_id(self.value_counts.as_deref()))
-            .null_value_counts(counts_by_id(self.null_value_counts.as_deref()))
-            .nan_value_counts(counts_by_id(self.nan_value_counts.as_deref()))
-            .lower_bounds(bounds_by_id(self.lower_bounds.as_deref(), schema))
-            .upper_bounds(bounds_by_id(self.upper_bounds.as_deref(), schema))
+            .column_sizes(counts_by_id(self.column_sizes.as_ref()))
+            .value_counts(counts_by_id(self.value_counts.as_ref()))
+            .null_value_counts(counts_by_id(self.null_value_counts.as_ref()))
+            .nan_value_counts(counts_by_id(self.nan_value_counts.as_ref()))
+            .lower_bounds(bounds_by_id(self.lower_bounds.as_ref(), schema))
+            .upper_bounds(bounds_by_id(self.upper_bounds.as_ref(), schema))
             .key_metadata(self.key_metadata.as_deref().map(<[u8]>::to_vec))
             .split_offsets(self.split_offsets.clone())
             .equality_ids(self.equality_ids.clone())
@@ -198,7 +202,7 @@ impl ContentFile {
 }
 
 /// An empty map says nothing: it is stored as none. Counts beyond `i64` are left out.
-fn counts(map: &HashMap<i32, u64>) -> Option<Vec<(i32, i64)>> {
+fn counts(map: &HashMap<i32, u64>) -> Option<Counts> {
     let mut counts: Vec<(i32, i64)> = map
         .iter()
         .filter_map(|(id, count)| Some((*id, i64::try_from(*count).ok()?)))
@@ -207,7 +211,7 @@ fn counts(map: &HashMap<i32, u64>) -> Option<Vec<(i32, i64)>> {
     (!counts.is_empty()).then_some(counts)
 }
 
-fn bounds_as_bytes(map: &HashMap<i32, Datum>) -> iceberg::Result<Option<Vec<(i32, Box<[u8]>)>>> {
+fn bounds_as_bytes(map: &HashMap<i32, Datum>) -> iceberg::Result<Option<Bounds>> {
     let mut bounds = Vec::with_capacity(map.len());
     for (id, bound) in map {
         bounds.push((*id, bound.to_bytes()?.into_vec().into_boxed_slice()));
@@ -216,15 +220,15 @@ fn bounds_as_bytes(map: &HashMap<i32, Datum>) -> iceberg::Result<Option<Vec<(i32
     Ok((!bounds.is_empty()).then_some(bounds))
 }
 
-fn counts_by_id(counts: Option<&[(i32, i64)]>) -> HashMap<i32, u64> {
-    let counts = counts.unwrap_or_default().iter();
+fn counts_by_id(counts: Option<&Counts>) -> HashMap<i32, u64> {
+    let counts = counts.map_or(&[][..], Vec::as_slice).iter();
     counts
         .filter_map(|(id, count)| Some((*id, u64::try_from(*count).ok()?)))
         .collect()
 }
 
-fn bounds_by_id(bounds: Option<&[(i32, Box<[u8]>)]>, schema: &Schema) -> HashMap<i32, Datum> {
-    let bounds = bounds.unwrap_or_default().iter();
+fn bounds_by_id(bounds: Option<&Bounds>, schema: &Schema) -> HashMap<i32, Datum> {
+    let bounds = bounds.map_or(&[][..], Vec::as_slice).iter();
     bounds
         .filter_map(|(id, bytes)| {
             let field = schema.field_by_id(*id)?;

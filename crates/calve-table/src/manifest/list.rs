@@ -133,7 +133,7 @@ fn put_manifest(
     if version >= FormatVersion::V3 {
         let id = manifest.first_row_id;
         let id = id.and_then(|id| i64::try_from(id).ok());
-        buffer.put_optional(id, |buffer, id| buffer.put_long(id));
+        buffer.put_optional(id, Encode::put_long);
     }
     Ok(())
 }
@@ -141,7 +141,7 @@ fn put_manifest(
 fn put_optional_counts(buffer: &mut Vec<u8>, counts: [Option<u64>; 3]) {
     for count in counts {
         let count = count.and_then(|count| i64::try_from(count).ok());
-        buffer.put_optional(count, |buffer, count| buffer.put_long(count));
+        buffer.put_optional(count, Encode::put_long);
     }
 }
 
@@ -213,8 +213,8 @@ fn read_field(
         Some(500) => {
             let offset = cursor.position();
             let path = optional_bytes(cursor, field, "manifest_path")?.unwrap_or_default();
-            manifest.manifest_path = String::from_utf8(path.to_vec())
-                .map_err(|_| AvroError::NotUtf8 { offset })?;
+            manifest.manifest_path =
+                String::from_utf8(path.to_vec()).map_err(|_| AvroError::NotUtf8 { offset })?;
         }
         Some(501) => manifest.manifest_length = number(cursor, field, "manifest_length")?,
         Some(502) => {

@@ -11,6 +11,6 @@ mod value;
 
 pub(crate) use decode::{ManifestReader, read_paths};
 pub(crate) use encode::{EncodedManifest, ManifestEncoder};
-pub use entry::{ContentFile, Entry};
+pub use entry::{Bounds, ContentFile, Counts, Entry};
 pub(crate) use list::{ListHeader, decode_list, encode_list};
 pub(crate) use schema::PartitionColumn;

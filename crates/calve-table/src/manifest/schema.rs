@@ -89,7 +89,11 @@ fn partition_record(partition: &[PartitionColumn]) -> Value {
         .iter()
         .map(|column| {
             let name = avro_name(&column.name);
-            let mut field = optional(&name, column.id, value_type(&column.primitive, &mut defined));
+            let mut field = optional(
+                &name,
+                column.id,
+                value_type(&column.primitive, &mut defined),
+            );
             if name != column.name {
                 field["iceberg-field-name"] = json!(column.name);
             }

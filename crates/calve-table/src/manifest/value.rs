@@ -79,7 +79,9 @@ pub(crate) fn single_value(value: &PrimitiveLiteral) -> Vec<u8> {
 pub(crate) fn compare(left: &PrimitiveLiteral, right: &PrimitiveLiteral) -> Ordering {
     match (left, right) {
         // The standard order of bytes and of UTF-8 text is by unsigned byte, as Iceberg's.
-        (PrimitiveLiteral::Float(left), PrimitiveLiteral::Float(right)) => left.0.total_cmp(&right.0),
+        (PrimitiveLiteral::Float(left), PrimitiveLiteral::Float(right)) => {
+            left.0.total_cmp(&right.0)
+        }
         (PrimitiveLiteral::Double(left), PrimitiveLiteral::Double(right)) => {
             left.0.total_cmp(&right.0)
         }

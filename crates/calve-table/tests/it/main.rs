@@ -4,4 +4,6 @@
 mod append;
 mod commit;
 mod foreign_readers;
+mod metadata_tables;
+mod scan;
 mod support;
