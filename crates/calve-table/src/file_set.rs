@@ -56,6 +56,7 @@ impl Hasher for Folded {
             .fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
     fn write_u128(&mut self, value: u128) {
         self.0 = value as u64;
     }

@@ -41,7 +41,9 @@ impl RetryPolicy {
     /// How long to wait before the given retry, counted from 0: twice as long each time, and up to a
     /// tenth longer, so that writers that met once do not meet again.
     pub(crate) fn wait(&self, retry: u32, jitter: f64) -> Duration {
-        let doubled = self.min_wait.saturating_mul(1_u32.checked_shl(retry).unwrap_or(u32::MAX));
+        let doubled = self
+            .min_wait
+            .saturating_mul(1_u32.checked_shl(retry).unwrap_or(u32::MAX));
         doubled.min(self.max_wait).mul_f64(1.0 + jitter / 10.0)
     }
 }
@@ -77,7 +79,7 @@ mod tests {
             retries: 4,
             min_wait: Duration::from_millis(100),
             max_wait: Duration::from_secs(1),
-            total_timeout: Duration::from_secs(60),
+            total_timeout: Duration::from_mins(1),
         };
         for (retry, ms) in [(0, 100), (1, 200), (3, 800), (4, 1000), (40, 1000)] {
             assert_eq!(policy.wait(retry, 0.0), Duration::from_millis(ms));

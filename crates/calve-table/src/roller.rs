@@ -61,7 +61,7 @@ struct Target {
     specs: Vec<PartitionSpecRef>,
     snapshot_id: i64,
     commit_uuid: Uuid,
-    target_bytes: usize,
+    full_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl ManifestRoller {
             specs: metadata.partition_specs_iter().cloned().collect(),
             snapshot_id,
             commit_uuid,
-            target_bytes: properties::manifest_target_bytes(metadata),
+            full_bytes: properties::manifest_target_bytes(metadata),
         };
         let (sender, receiver) = mpsc::channel(QUEUE_FILES);
         let worker = Worker {
@@ -189,7 +189,11 @@ impl WrittenManifests {
     /// Deletes the manifests. Failures to do so are only logged: nothing refers to the files.
     pub async fn discard(&self, storage: &Storage) {
         let paths = self.manifests.iter();
-        delete_all(storage, paths.map(|manifest| manifest.manifest_path.as_str())).await;
+        delete_all(
+            storage,
+            paths.map(|manifest| manifest.manifest_path.as_str()),
+        )
+        .await;
     }
 }
 
@@ -283,7 +287,7 @@ impl Worker {
             return Ok(());
         };
         manifest.append(entry)?;
-        let is_full = manifest.size() >= self.target.target_bytes;
+        let is_full = manifest.size() >= self.target.full_bytes;
         self.count(spec_id, entry);
         if is_full && let Some((number, manifest)) = self.open.remove(&key) {
             self.close(number, manifest).await?;
@@ -299,7 +303,10 @@ impl Worker {
             spec_id,
         })?;
         let number = self.begun;
-        let sync = target.commit_uuid.as_u128().wrapping_add(u128::from(number));
+        let sync = target
+            .commit_uuid
+            .as_u128()
+            .wrapping_add(u128::from(number));
         let manifest = ManifestEncoder::new(
             target.version,
             if is_data {

@@ -92,9 +92,8 @@ impl SnapshotProducer for Append {
 
     async fn produce(&mut self, attempt: Attempt<'_>) -> Result<Produced> {
         let kept = attempt.parent_manifests.into_iter();
-        let kept = kept.filter(|manifest| {
-            manifest.has_added_files() || manifest.has_existing_files()
-        });
+        let kept =
+            kept.filter(|manifest| manifest.has_added_files() || manifest.has_existing_files());
         Ok(Produced {
             manifests: self.written.manifests.iter().cloned().chain(kept).collect(),
             added: self.written.added,

@@ -66,10 +66,16 @@ fn put_changes(properties: &mut HashMap<String, String>, change: Change) {
         ("deleted-records", removed.records),
         ("removed-files-size", removed.bytes),
         ("removed-delete-files", removed.delete_files()),
-        ("removed-position-delete-files", removed.position_delete_files),
+        (
+            "removed-position-delete-files",
+            removed.position_delete_files,
+        ),
         ("removed-dvs", removed.deletion_vectors),
         ("removed-position-deletes", removed.position_deletes),
-        ("removed-equality-delete-files", removed.equality_delete_files),
+        (
+            "removed-equality-delete-files",
+            removed.equality_delete_files,
+        ),
         ("removed-equality-deletes", removed.equality_deletes),
     ] {
         if count > 0 {
@@ -83,11 +89,7 @@ fn put_changes(properties: &mut HashMap<String, String>, change: Change) {
 }
 
 /// Carries the totals on from the parent. A total that the parent does not know stays unknown.
-fn put_totals(
-    properties: &mut HashMap<String, String>,
-    change: Change,
-    parent: Option<&Snapshot>,
-) {
+fn put_totals(properties: &mut HashMap<String, String>, change: Change, parent: Option<&Snapshot>) {
     let Change { added, removed, .. } = change;
     for (name, plus, minus) in [
         ("total-data-files", added.data_files, removed.data_files),

@@ -45,7 +45,9 @@ impl FileTotals {
             }
         }
         // A deletion vector is a part of a file that holds several.
-        let size = file.content_size_bytes.filter(|_| file.is_deletion_vector());
+        let size = file
+            .content_size_bytes
+            .filter(|_| file.is_deletion_vector());
         self.bytes += size.map_or(file.size_bytes, i64::unsigned_abs);
     }
 

@@ -36,9 +36,8 @@ pub struct Report {
 }
 
 /// A change of metadata, made again on each base that is tried.
-pub type MetadataChange = Arc<
-    dyn Fn(&TableMetadata, TableMetadataBuilder) -> Result<TableMetadataBuilder> + Send + Sync,
->;
+pub type MetadataChange =
+    Arc<dyn Fn(&TableMetadata, TableMetadataBuilder) -> Result<TableMetadataBuilder> + Send + Sync>;
 
 /// Looks at a table that somebody else changed (second) since it was first read (first), and says
 /// whether the change that is being committed still makes sense.
@@ -316,7 +315,9 @@ impl Run {
             Base::New(table) => (None, table.as_ref().clone().into_metadata()?),
             Base::Table(table) => (Some(table.clone()), table.metadata().clone()),
         };
-        let file = base.as_ref().map(|table| table.metadata_location().to_string());
+        let file = base
+            .as_ref()
+            .map(|table| table.metadata_location().to_string());
         let mut builder = metadata.clone().into_builder(file);
         for change in &self.transaction.changes {
             builder = change(&metadata, builder)?;
@@ -379,7 +380,10 @@ impl Run {
         let mut produced = producer.produce(attempt).await?;
         let list = format!("snap-{snapshot_id}-{number}-{}.avro", self.commit_uuid);
         let list = metadata_folder(metadata)?.join(&list);
-        let sync = self.commit_uuid.as_u128().wrapping_sub(u128::from(number) + 1);
+        let sync = self
+            .commit_uuid
+            .as_u128()
+            .wrapping_sub(u128::from(number) + 1);
         let (bytes, rows) = encode_list(header, &mut produced.manifests, sync.to_be_bytes())?;
         self.lists.push(list.as_str().to_owned());
         storage.write(&list, bytes).await?;
@@ -420,9 +424,11 @@ impl Run {
         let written = producer.written_files();
         if report.attempts > 1 && !written.is_empty() {
             match load_manifests(storage, snapshot).await {
-                Ok(used) => unused.extend(written.into_iter().filter(|path| {
-                    used.iter().all(|manifest| manifest.manifest_path != *path)
-                })),
+                Ok(used) => unused.extend(
+                    written
+                        .into_iter()
+                        .filter(|path| used.iter().all(|manifest| manifest.manifest_path != *path)),
+                ),
                 Err(error) => tracing::warn!(%error, "unused manifests are left where they are"),
             }
         }

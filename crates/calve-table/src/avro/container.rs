@@ -86,7 +86,6 @@ pub(crate) struct ContainerReader {
     sync: [u8; SYNC_BYTES],
     codec: Codec,
     schema: Schema,
-    metadata: HashMap<String, Vec<u8>>,
 }
 
 impl ContainerReader {
@@ -121,18 +120,12 @@ impl ContainerReader {
             sync,
             codec,
             schema,
-            metadata,
         })
     }
 
     /// The schema the file was written with.
     pub(crate) fn schema(&self) -> &Schema {
         &self.schema
-    }
-
-    /// A value of the header.
-    pub(crate) fn metadata(&self, key: &str) -> Option<&[u8]> {
-        self.metadata.get(key).map(Vec::as_slice)
     }
 
     /// The next block: how many records it holds, and the records.
@@ -218,7 +211,10 @@ impl ContainerWriter {
         self.close_block();
         let mut file = Vec::with_capacity(self.blocks.len() + schema.len() + 4096);
         file.extend_from_slice(MAGIC);
-        let pairs = [("avro.codec", Codec::Deflate.name()), ("avro.schema", schema)];
+        let pairs = [
+            ("avro.codec", Codec::Deflate.name()),
+            ("avro.schema", schema),
+        ];
         let pairs: Vec<(&str, &str)> = pairs
             .into_iter()
             .chain(metadata.iter().map(|(key, value)| (*key, value.as_str())))

@@ -85,7 +85,9 @@ impl<'a> Cursor<'a> {
             Kind::Union(branches) => {
                 let offset = self.at;
                 let index = self.length()?;
-                branches.get(index).ok_or(AvroError::OutOfRange { offset })?
+                branches
+                    .get(index)
+                    .ok_or(AvroError::OutOfRange { offset })?
             }
             _ => schema,
         };

@@ -18,10 +18,10 @@ impl Encode for Vec<u8> {
     fn put_long(&mut self, value: i64) {
         let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
         while rest >= 0x80 {
-            self.push((rest & 0x7f) as u8 | 0x80);
+            self.push(rest.to_le_bytes()[0] | 0x80);
             rest >>= 7;
         }
-        self.push(rest as u8);
+        self.push(rest.to_le_bytes()[0]);
     }
 
     fn put_bytes(&mut self, value: &[u8]) {

@@ -62,7 +62,9 @@ async fn what_is_written_is_read_back_by_others_in_every_version() {
 #[tokio::test]
 async fn the_summary_is_complete() {
     let world = World::new().await;
-    world.create(FormatVersion::V2, &[Some(1), Some(1), None]).await;
+    world
+        .create(FormatVersion::V2, &[Some(1), Some(1), None])
+        .await;
     let table = world.catalog.load_table(&ident()).await.unwrap();
     let report = append(&world.catalog, table, &["b0", "b1"])
         .await
@@ -96,8 +98,14 @@ async fn the_summary_is_complete() {
     let metadata = report.table.metadata();
     assert_eq!(metadata.history().len(), 2);
     assert_eq!(metadata.metadata_log().len(), 1);
-    assert_eq!(snapshot.parent_snapshot_id(), Some(metadata.history()[0].snapshot_id));
-    assert_eq!(world.paths(&report.table).await, ["a0", "a1", "a2", "b0", "b1"]);
+    assert_eq!(
+        snapshot.parent_snapshot_id(),
+        Some(metadata.history()[0].snapshot_id)
+    );
+    assert_eq!(
+        world.paths(&report.table).await,
+        ["a0", "a1", "a2", "b0", "b1"]
+    );
 }
 
 #[tokio::test]
@@ -106,7 +114,10 @@ async fn a_schema_that_grows_and_properties_are_part_of_the_commit() {
     let new = world.new_table(FormatVersion::V2);
     let metadata = new.clone().into_metadata().unwrap();
     let mut roller = ManifestRoller::new(world.storage(), &metadata, 42).unwrap();
-    roller.add(file(&world.location(), "a", Some(1))).await.unwrap();
+    roller
+        .add(file(&world.location(), "a", Some(1)))
+        .await
+        .unwrap();
     let grown = schema()
         .into_builder()
         .with_fields([Arc::new(iceberg::spec::NestedField::optional(
@@ -119,7 +130,10 @@ async fn a_schema_that_grows_and_properties_are_part_of_the_commit() {
         .unwrap();
     roller.set_schema(Arc::new(grown.clone())).await.unwrap();
     let written = roller.finish().await.unwrap();
-    let new = calve_table::NewTable { schema: grown.clone(), ..new };
+    let new = calve_table::NewTable {
+        schema: grown.clone(),
+        ..new
+    };
     let report = Transaction::create(Arc::clone(&world.catalog), ident(), new)
         .with_snapshot(Append::new(42, written))
         .with_clock(Arc::new(Still(2_000)))
@@ -157,11 +171,18 @@ async fn a_schema_that_grows_and_properties_are_part_of_the_commit() {
 async fn manifests_are_rolled_at_their_target_size() {
     let world = World::new().await;
     let mut new = world.new_table(FormatVersion::V2);
-    let target = ("commit.manifest.target-size-bytes".to_owned(), "40000".to_owned());
+    let target = (
+        "commit.manifest.target-size-bytes".to_owned(),
+        "40000".to_owned(),
+    );
     new.properties.extend([target]);
     let metadata = new.into_metadata().unwrap();
     let location = world.location();
-    let files = (0..5_000).map(|index| file(&location, &format!("f{index}"), Some(index)));
+    let files = (0..5_000).map(|index: i32| {
+        // Names that compress as little as real ones do.
+        let name = uuid::Uuid::from_u128(xxhash_rust::xxh3::xxh3_128(&index.to_be_bytes()));
+        file(&location, &name.to_string(), Some(index))
+    });
     let (_, written) = world.write(&metadata, files).await;
     let count = written.manifests.len();
     assert!((3..12).contains(&count), "{count} manifests");
@@ -191,7 +212,10 @@ async fn a_file_that_does_not_fit_stops_the_roller_and_leaves_nothing() {
     let world = World::new().await;
     let metadata = world.new_table(FormatVersion::V2).into_metadata().unwrap();
     let mut roller = ManifestRoller::new(world.storage(), &metadata, 1).unwrap();
-    roller.add(file(&world.location(), "good", Some(1))).await.unwrap();
+    roller
+        .add(file(&world.location(), "good", Some(1)))
+        .await
+        .unwrap();
     let mut bad = iceberg::spec::DataFileBuilder::default();
     let bad = bad
         .content(iceberg::spec::DataContentType::Data)
@@ -214,9 +238,15 @@ async fn a_file_that_does_not_fit_stops_the_roller_and_leaves_nothing() {
     assert_eq!(world.metadata_files().await, [""; 0]);
 
     let mut roller = ManifestRoller::new(world.storage(), &metadata, 1).unwrap();
-    roller.add_with_spec(5, file(&world.location(), "x", None)).await.unwrap();
+    roller
+        .add_with_spec(5, file(&world.location(), "x", None))
+        .await
+        .unwrap();
     let error = roller.finish().await.unwrap_err().to_string();
-    assert!(error.ends_with("x: partition spec 5 is not one of the table's"), "{error}");
+    assert!(
+        error.ends_with("x: partition spec 5 is not one of the table's"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -224,6 +254,9 @@ async fn nothing_appended_is_a_snapshot_too() {
     let world = World::new().await;
     let report = world.create(FormatVersion::V2, &[]).await;
     let snapshot = report.table.metadata().current_snapshot().unwrap();
-    assert_eq!(snapshot.summary().additional_properties["total-records"], "0");
+    assert_eq!(
+        snapshot.summary().additional_properties["total-records"],
+        "0"
+    );
     assert_eq!(load_manifests(world.storage(), snapshot).await.unwrap(), []);
 }

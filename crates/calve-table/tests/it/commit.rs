@@ -42,18 +42,28 @@ async fn many_writers_at_once() {
     let mut new = world.new_table(FormatVersion::V2);
     let retries = ("commit.retry.num-retries".to_owned(), "50".to_owned());
     new.properties.extend([retries]);
-    Transaction::create(Arc::clone(&world.catalog), ident(), new).await.unwrap();
+    Transaction::create(Arc::clone(&world.catalog), ident(), new)
+        .await
+        .unwrap();
     let writers = (0..8).map(|index| {
         let catalog = Arc::clone(&world.catalog);
         tokio::spawn(async move {
             let table = catalog.load_table(&ident()).await.unwrap();
-            append(&catalog, table, &[&format!("w{index}")]).await.await.unwrap()
+            append(&catalog, table, &[&format!("w{index}")])
+                .await
+                .await
+                .unwrap()
         })
     });
     futures::future::join_all(writers).await;
     let table = world.catalog.load_table(&ident()).await.unwrap();
     assert_eq!(world.paths(&table).await.len(), 8);
-    let summary = &table.metadata().current_snapshot().unwrap().summary().additional_properties;
+    let summary = &table
+        .metadata()
+        .current_snapshot()
+        .unwrap()
+        .summary()
+        .additional_properties;
     assert_eq!(summary["total-data-files"], "8");
 }
 
@@ -63,7 +73,10 @@ async fn a_failure_leaves_the_table_and_no_files() {
     let base = world.create(FormatVersion::V2, &[Some(1)]).await.table;
     let before = world.metadata_files().await;
     let faulty: Arc<dyn Catalog> = Faulty::new(&world.catalog, [Fault::Fails]);
-    let error = append(&faulty, base.clone(), &["ours"]).await.await.unwrap_err();
+    let error = append(&faulty, base.clone(), &["ours"])
+        .await
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Catalog(_)), "{error}");
     assert_eq!(world.metadata_files().await, before);
     let now = world.catalog.load_table(&ident()).await.unwrap();
@@ -78,7 +91,10 @@ async fn retries_end() {
     let faulty: Arc<dyn Catalog> = Faulty::new(&world.catalog, others.map(another));
     let error = append(&faulty, base, &["ours"]).await.await.unwrap_err();
     assert!(
-        matches!(error, Error::Catalog(calve_catalog::Error::CommitConflict { .. })),
+        matches!(
+            error,
+            Error::Catalog(calve_catalog::Error::CommitConflict { .. })
+        ),
         "{error}"
     );
     let now = world.catalog.load_table(&ident()).await.unwrap();
@@ -95,7 +111,10 @@ async fn an_unknown_outcome_deletes_nothing() {
     let faulty: Arc<dyn Catalog> = Faulty::new(&world.catalog, [Fault::LandsUnknown]);
     let error = append(&faulty, base, &["ours"]).await.await.unwrap_err();
     assert!(
-        matches!(error, Error::Catalog(calve_catalog::Error::CommitStateUnknown { .. })),
+        matches!(
+            error,
+            Error::Catalog(calve_catalog::Error::CommitStateUnknown { .. })
+        ),
         "{error}"
     );
     let now = world.catalog.load_table(&ident()).await.unwrap();
@@ -176,7 +195,10 @@ async fn a_table_is_not_created_twice() {
         .await
         .unwrap_err();
     assert!(
-        matches!(error, Error::Catalog(calve_catalog::Error::TableExists { .. })),
+        matches!(
+            error,
+            Error::Catalog(calve_catalog::Error::TableExists { .. })
+        ),
         "{error}"
     );
     assert_eq!(world.metadata_files().await, before);
@@ -186,7 +208,8 @@ async fn a_table_is_not_created_twice() {
 async fn metadata_goes_where_the_table_says() {
     let world = World::new().await;
     let mut new = world.new_table(FormatVersion::V2);
-    let elsewhere = Location::parse(format!("{}/elsewhere", world.folder.path().display())).unwrap();
+    let elsewhere =
+        Location::parse(format!("{}/elsewhere", world.folder.path().display())).unwrap();
     new.properties
         .insert("write.metadata.path".to_owned(), elsewhere.to_string());
     let metadata = new.clone().into_metadata().unwrap();
@@ -199,6 +222,8 @@ async fn metadata_goes_where_the_table_says() {
         .unwrap();
     let snapshot = report.table.metadata().current_snapshot().unwrap();
     assert!(snapshot.manifest_list().starts_with(elsewhere.as_str()));
-    let manifests = calve_table::load_manifests(world.storage(), snapshot).await.unwrap();
+    let manifests = calve_table::load_manifests(world.storage(), snapshot)
+        .await
+        .unwrap();
     assert!(manifests[0].manifest_path.starts_with(elsewhere.as_str()));
 }

@@ -30,17 +30,21 @@ async fn pyiceberg_reads_what_we_write() {
         world.create(version, &[Some(1), None, Some(3)]).await;
         let report = world.append(&["b0"]).await;
         let metadata = report.table.metadata_location().as_str().to_owned();
-        let found = tokio::task::spawn_blocking(move || {
-            calve_testkit::python::run(SCRIPT, &[&metadata])
-        })
-        .await
-        .unwrap();
+        let found =
+            tokio::task::spawn_blocking(move || calve_testkit::python::run(SCRIPT, &[&metadata]))
+                .await
+                .unwrap();
         let mut part_1: Vec<_> = found["part_1"].as_array().unwrap().clone();
         part_1.sort_by_key(ToString::to_string);
         assert_eq!(found["paths"], json!(["a0", "a1", "a2", "b0"]));
         assert_eq!(
             found["partitions"],
-            json!([["1", "19000"], [null, "19000"], ["3", "19000"], ["1", "19000"]])
+            json!([
+                ["1", "19000"],
+                [null, "19000"],
+                ["3", "19000"],
+                ["1", "19000"]
+            ])
         );
         assert_eq!(part_1, ["a0", "b0"]);
         assert_eq!(found["null_part"], json!(["a1"]));

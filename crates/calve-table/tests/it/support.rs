@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 /// A clock that stands still.
 #[derive(Debug)]
-pub struct Still(pub i64);
+pub(crate) struct Still(pub(crate) i64);
 
 impl Clock for Still {
     fn now_ms(&self) -> i64 {
@@ -29,7 +29,7 @@ impl Clock for Still {
 }
 
 /// What happens at a commit instead of, or before, the commit itself.
-pub enum Fault {
+pub(crate) enum Fault {
     /// Another writer commits first.
     Before(Box<dyn FnOnce(Arc<dyn Catalog>) -> BoxFuture<'static, ()> + Send>),
     /// The catalog fails without having done anything.
@@ -42,7 +42,7 @@ pub enum Fault {
 
 /// A catalog that does as it is told.
 #[derive(Debug)]
-pub struct Faulty {
+pub(crate) struct Faulty {
     inner: Arc<dyn Catalog>,
     faults: Mutex<VecDeque<Fault>>,
 }
@@ -54,7 +54,10 @@ impl std::fmt::Debug for Fault {
 }
 
 impl Faulty {
-    pub fn new(inner: &Arc<dyn Catalog>, faults: impl IntoIterator<Item = Fault>) -> Arc<Self> {
+    pub(crate) fn new(
+        inner: &Arc<dyn Catalog>,
+        faults: impl IntoIterator<Item = Fault>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             inner: Arc::clone(inner),
             faults: Mutex::new(faults.into_iter().collect()),
@@ -137,17 +140,17 @@ impl Catalog for Faulty {
 }
 
 /// An in-memory catalog over a temporary folder.
-pub struct World {
-    pub catalog: Arc<dyn Catalog>,
-    pub folder: TempDir,
+pub(crate) struct World {
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) folder: TempDir,
 }
 
-pub fn ident() -> TableIdent {
+pub(crate) fn ident() -> TableIdent {
     TableIdent::new("db", "t")
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let warehouse = folder.path().to_str().unwrap().to_owned();
         let properties = Properties::from([
@@ -158,16 +161,16 @@ impl World {
         Self { catalog, folder }
     }
 
-    pub fn storage(&self) -> &Storage {
+    pub(crate) fn storage(&self) -> &Storage {
         self.catalog.storage()
     }
 
-    pub fn location(&self) -> Location {
+    pub(crate) fn location(&self) -> Location {
         Location::parse(format!("{}/db/t", self.folder.path().display())).unwrap()
     }
 
     /// A table of `id long, name string, day date, part int`, partitioned by `part` and `day`.
-    pub fn new_table(&self, version: FormatVersion) -> NewTable {
+    pub(crate) fn new_table(&self, version: FormatVersion) -> NewTable {
         let schema = schema();
         let spec = PartitionSpec::builder(schema.clone())
             .add_partition_field("part", "part", Transform::Identity)
@@ -192,11 +195,13 @@ impl World {
     }
 
     /// Creates the table with one file a partition value.
-    pub async fn create(&self, version: FormatVersion, parts: &[Option<i32>]) -> Report {
+    pub(crate) async fn create(&self, version: FormatVersion, parts: &[Option<i32>]) -> Report {
         let new = self.new_table(version);
         let files = parts.iter().enumerate();
         let files = files.map(|(index, part)| file(&self.location(), &format!("a{index}"), *part));
-        let (snapshot_id, written) = self.write(&new.clone().into_metadata().unwrap(), files).await;
+        let (snapshot_id, written) = self
+            .write(&new.clone().into_metadata().unwrap(), files)
+            .await;
         Transaction::create(Arc::clone(&self.catalog), ident(), new)
             .with_snapshot(Append::new(snapshot_id, written))
             .with_clock(Arc::new(Still(2_000)))
@@ -204,7 +209,7 @@ impl World {
             .unwrap()
     }
 
-    pub async fn write(
+    pub(crate) async fn write(
         &self,
         metadata: &iceberg::spec::TableMetadata,
         files: impl IntoIterator<Item = DataFile>,
@@ -218,23 +223,27 @@ impl World {
     }
 
     /// Appends some files the plain way.
-    pub async fn append(&self, names: &[&str]) -> Report {
+    pub(crate) async fn append(&self, names: &[&str]) -> Report {
         let table = self.catalog.load_table(&ident()).await.unwrap();
         append(&self.catalog, table, names).await.await.unwrap()
     }
 
     /// The names of all metadata files.
-    pub async fn metadata_files(&self) -> Vec<String> {
+    pub(crate) async fn metadata_files(&self) -> Vec<String> {
         let folder = self.location().join("metadata");
         let files: Vec<_> = self.storage().list(&folder).try_collect().await.unwrap();
-        let names = files.iter().map(|file| file.location.file_name().to_owned());
+        let names = files
+            .iter()
+            .map(|file| file.location.file_name().to_owned());
         names.collect()
     }
 
     /// The entries of the current snapshot, as `iceberg` reads them.
-    pub async fn entries(&self, table: &Table) -> Vec<ManifestEntryRef> {
+    pub(crate) async fn entries(&self, table: &Table) -> Vec<ManifestEntryRef> {
         let snapshot = table.metadata().current_snapshot().unwrap();
-        let manifests = calve_table::load_manifests(self.storage(), snapshot).await.unwrap();
+        let manifests = calve_table::load_manifests(self.storage(), snapshot)
+            .await
+            .unwrap();
         let file_io = self.storage().file_io();
         let mut entries = Vec::new();
         for manifest in manifests {
@@ -244,9 +253,11 @@ impl World {
         entries
     }
 
-    pub async fn paths(&self, table: &Table) -> Vec<String> {
+    pub(crate) async fn paths(&self, table: &Table) -> Vec<String> {
         let entries = self.entries(table).await;
-        let names = entries.iter().map(|entry| entry.file_path().rsplit('/').next().unwrap());
+        let names = entries
+            .iter()
+            .map(|entry| entry.file_path().rsplit('/').next().unwrap());
         let mut names: Vec<String> = names.map(ToOwned::to_owned).collect();
         names.sort();
         names
@@ -254,7 +265,11 @@ impl World {
 }
 
 /// An append of some files that is prepared but not committed.
-pub async fn append(catalog: &Arc<dyn Catalog>, table: Table, names: &[&str]) -> Transaction {
+pub(crate) async fn append(
+    catalog: &Arc<dyn Catalog>,
+    table: Table,
+    names: &[&str],
+) -> Transaction {
     let location = Location::parse(table.metadata().location()).unwrap();
     let id = calve_table::new_snapshot_id();
     let mut roller = ManifestRoller::new(table.storage(), table.metadata(), id).unwrap();
@@ -267,7 +282,7 @@ pub async fn append(catalog: &Arc<dyn Catalog>, table: Table, names: &[&str]) ->
         .with_clock(Arc::new(Still(3_000)))
 }
 
-pub fn schema() -> Schema {
+pub(crate) fn schema() -> Schema {
     let field = |id, name: &str, primitive| {
         Arc::new(NestedField::optional(id, name, Type::Primitive(primitive)))
     };
@@ -283,7 +298,7 @@ pub fn schema() -> Schema {
 }
 
 /// A data file of ten rows and 100 bytes, with bounds.
-pub fn file(table: &Location, name: &str, part: Option<i32>) -> DataFile {
+pub(crate) fn file(table: &Location, name: &str, part: Option<i32>) -> DataFile {
     DataFileBuilder::default()
         .content(DataContentType::Data)
         .file_path(format!("{table}/data/{name}"))
@@ -298,7 +313,13 @@ pub fn file(table: &Location, name: &str, part: Option<i32>) -> DataFile {
         .value_counts([(1, 10), (2, 10)].into())
         .null_value_counts([(1, 0), (2, 3)].into())
         .lower_bounds([(1, Datum::long(-5)), (2, Datum::string("a"))].into())
-        .upper_bounds([(1, Datum::long(5_000_000_000_i64)), (2, Datum::string("zé"))].into())
+        .upper_bounds(
+            [
+                (1, Datum::long(5_000_000_000_i64)),
+                (2, Datum::string("zé")),
+            ]
+            .into(),
+        )
         .split_offsets(Some(vec![4, 50]))
         .build()
         .unwrap()
