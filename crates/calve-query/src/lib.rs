@@ -23,4 +23,4 @@ mod table;
 pub use error::{Error, Result};
 pub use lake::{LakeTable, lake_provider};
 pub use session::{Session, SessionOptions};
-pub use table::{IcebergTable, table_provider};
+pub use table::{IcebergTable, table_provider, table_provider_at};

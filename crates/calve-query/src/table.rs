@@ -24,6 +24,7 @@ use crate::read::{
     Constants, DeleteIndex, FileContainer, Filters, ScanFile, ScanTable, TableColumns, Wanted,
     plan, scalar, support,
 };
+use crate::sql::{Version, snapshot_at};
 use crate::{Error, Result};
 
 /// How many manifests are read at once.
@@ -48,6 +49,15 @@ pub fn table_provider(table: &Table) -> Result<IcebergTable> {
     let metadata = table.metadata();
     let snapshot = metadata.current_snapshot().cloned();
     IcebergTable::new(table, snapshot, Arc::clone(metadata.current_schema()))
+}
+
+/// Makes a snapshot of a table readable, by the schema that it was written with.
+///
+/// # Errors
+/// When there is no such snapshot, or the table's schema or name mapping cannot be understood.
+pub fn table_provider_at(table: &Table, snapshot_id: i64) -> Result<IcebergTable> {
+    let (snapshot, schema) = snapshot_at(table, &Version::Snapshot(snapshot_id))?;
+    IcebergTable::new(table, Some(snapshot), schema)
 }
 
 impl IcebergTable {
