@@ -1,0 +1,85 @@
+use calve_base::{Failure, TableIdent};
+use datafusion::error::DataFusionError;
+
+/// What can go wrong while two tables are compared. That they differ is no error.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The table, or a source that is a table, could not be loaded.
+    #[error(transparent)]
+    Catalog(#[from] calve_catalog::Error),
+    /// The source could not be opened.
+    #[error(transparent)]
+    Lake(#[from] calve_lake::Error),
+    /// One of the sides could not be planned.
+    #[error("cannot read {side}: {source}")]
+    Read {
+        /// Which one: a location, or a table's name.
+        side: String,
+        /// What went wrong.
+        #[source]
+        source: calve_query::Error,
+    },
+    /// The session for the queries could not be made.
+    #[error("cannot start a query session: {source}")]
+    Session {
+        /// What went wrong.
+        #[source]
+        source: calve_query::Error,
+    },
+    /// Rows are to be grouped or filtered by a column that a side lacks.
+    #[error("{side} has no column `{column}` to tell partitions by")]
+    NoSuchKey {
+        /// Which side.
+        side: String,
+        /// The column.
+        column: String,
+    },
+    /// A partition filter's value is not of the type of its column.
+    #[error("partition filter `{column}={value}` on {side}: {source}")]
+    Filter {
+        /// Which side.
+        side: String,
+        /// The column.
+        column: String,
+        /// The value, as it was given.
+        value: String,
+        /// Why it is none.
+        #[source]
+        source: DataFusionError,
+    },
+    /// The table has no such snapshot.
+    #[error("table {table} has no snapshot {snapshot_id}")]
+    NoSuchSnapshot {
+        /// The table.
+        table: TableIdent,
+        /// What was asked for.
+        snapshot_id: i64,
+    },
+}
+
+/// What the functions of this crate return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Failure for Error {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Catalog(error) => error.is_retryable(),
+            Self::Lake(error) => error.is_retryable(),
+            Self::Read { source, .. } | Self::Session { source } => source.is_retryable(),
+            _ => false,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Catalog(error) => error.hint(),
+            Self::Lake(error) => error.hint(),
+            Self::Read { source, .. } | Self::Session { source } => source.hint(),
+            Self::NoSuchSnapshot { table, .. } => {
+                Some(format!("list them with `SELECT * FROM {table}.snapshots`"))
+            }
+            _ => None,
+        }
+    }
+}

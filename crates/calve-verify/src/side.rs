@@ -1,0 +1,224 @@
+//! One side of a comparison: its rows, grouped by partition.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
+use arrow::util::display::array_value_to_string;
+use datafusion::catalog::TableProvider;
+use datafusion::common::Column as ColumnName;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::logical_expr::{AggregateUDF, Expr, lit};
+use datafusion::prelude::SessionContext;
+use datafusion::scalar::ScalarValue;
+use futures::TryStreamExt;
+
+use crate::aggregate::ProfileFunction;
+use crate::canonical::Ticks;
+use crate::partition::Value;
+use crate::profile::Profile;
+use crate::{Error, Result};
+
+/// What Hive writes in place of a null.
+const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// One of the two tables.
+#[derive(Clone)]
+pub(crate) struct Side {
+    /// What messages call it.
+    pub(crate) name: String,
+    pub(crate) provider: Arc<dyn TableProvider>,
+    /// The columns to group by, as this side spells them.
+    pub(crate) keys: Vec<String>,
+}
+
+/// A partition of a side.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    pub(crate) rows: u64,
+    profiles: Vec<Box<[u8]>>,
+}
+
+/// The partitions of a side, in order.
+pub(crate) type Groups = BTreeMap<Vec<Value>, Group>;
+
+impl Side {
+    /// Finds this side's spelling of the keys.
+    pub(crate) fn new(
+        name: &str,
+        provider: Arc<dyn TableProvider>,
+        keys: &[String],
+    ) -> Result<Self> {
+        let mut side = Self {
+            name: name.to_owned(),
+            provider,
+            keys: Vec::new(),
+        };
+        side.keys = keys
+            .iter()
+            .map(|key| side.column(key).map(|(name, _)| name))
+            .collect::<Result<_>>()?;
+        Ok(side)
+    }
+
+    /// This side's spelling of a column, and its type.
+    fn column(&self, name: &str) -> Result<(String, DataType)> {
+        let schema = self.provider.schema();
+        let fields = schema.fields();
+        let exact = fields.iter().find(|field| field.name() == name);
+        let lower = name.to_lowercase();
+        exact
+            .or_else(|| {
+                fields
+                    .iter()
+                    .find(|field| field.name().to_lowercase() == lower)
+            })
+            .map(|field| (field.name().clone(), field.data_type().clone()))
+            .ok_or_else(|| Error::NoSuchKey {
+                side: self.name.clone(),
+                column: name.to_owned(),
+            })
+    }
+
+    /// Runs the one query over this side.
+    pub(crate) async fn groups(
+        &self,
+        context: &SessionContext,
+        filter: &[(String, String)],
+        columns: &[(String, Ticks)],
+    ) -> Result<Groups> {
+        let filters = filter
+            .iter()
+            .map(|(key, value)| self.filter(key, value))
+            .collect::<Result<Vec<_>>>()?;
+        self.read(context, filters, columns)
+            .await
+            .map_err(|source| Error::Read {
+                side: self.name.clone(),
+                source: source.into(),
+            })
+    }
+
+    async fn read(
+        &self,
+        context: &SessionContext,
+        filters: Vec<Expr>,
+        columns: &[(String, Ticks)],
+    ) -> DataFusionResult<Groups> {
+        let mut rows = context.read_table(Arc::clone(&self.provider))?;
+        for filter in filters {
+            rows = rows.filter(filter)?;
+        }
+        let keys = self
+            .keys
+            .iter()
+            .enumerate()
+            .map(|(index, key)| named(key).alias(format!("key {index}")))
+            .collect();
+        let mut aggregates = vec![count(lit(1_i64)).alias("row count")];
+        for (index, (column, ticks)) in columns.iter().enumerate() {
+            let function = AggregateUDF::new_from_impl(ProfileFunction::new(*ticks));
+            let profile = function.call(vec![named(column)]);
+            aggregates.push(profile.alias(format!("profile {index}")));
+        }
+        let mut batches = rows.aggregate(keys, aggregates)?.execute_stream().await?;
+        let mut groups = Groups::new();
+        while let Some(batch) = batches.try_next().await? {
+            self.collect(&batch, &mut groups)?;
+        }
+        if self.keys.is_empty() {
+            // A table without rows is equal to another one.
+            groups.retain(|_, group| group.rows > 0);
+        }
+        Ok(groups)
+    }
+
+    fn collect(&self, batch: &RecordBatch, groups: &mut Groups) -> DataFusionResult<()> {
+        let (keys, rest) = batch.columns().split_at(self.keys.len());
+        let keys = keys
+            .iter()
+            .map(plain)
+            .collect::<DataFusionResult<Vec<_>>>()?;
+        let [counts, profiles @ ..] = rest else {
+            return Err(DataFusionError::Internal("no count of rows".to_owned()));
+        };
+        for row in 0..batch.num_rows() {
+            let values = keys.iter().map(|key| value(key, row));
+            let values = values.collect::<DataFusionResult<Vec<_>>>()?;
+            let group = groups.entry(values).or_default();
+            let count = counts.as_primitive::<Int64Type>().value(row);
+            group.rows += u64::try_from(count).unwrap_or(0);
+            let profiles = profiles
+                .iter()
+                .map(|profile| profile.as_binary::<i32>().value(row));
+            group.add(profiles.map(Box::from).collect())?;
+        }
+        Ok(())
+    }
+
+    fn filter(&self, key: &str, value: &str) -> Result<Expr> {
+        let (name, data_type) = self.column(key)?;
+        let column = named(&name);
+        let is_text = matches!(
+            data_type,
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+        );
+        if value == HIVE_NULL || (value == "null" && !is_text) {
+            return Ok(column.is_null());
+        }
+        let literal = ScalarValue::try_from_string(value.to_owned(), &data_type);
+        let literal = literal.map_err(|source| Error::Filter {
+            side: self.name.clone(),
+            column: name,
+            value: value.to_owned(),
+            source,
+        })?;
+        Ok(column.eq(lit(literal)))
+    }
+}
+
+impl Group {
+    /// The profile of a column; `None` stands for a column that this side lacks.
+    pub(crate) fn profile(&self, index: Option<usize>) -> DataFusionResult<Profile> {
+        let bytes = index.and_then(|index| self.profiles.get(index));
+        bytes.map_or_else(
+            || Ok(Profile::all_null(self.rows)),
+            |bytes| Profile::from_bytes(bytes),
+        )
+    }
+
+    /// Values that look alike to people are one partition, though the query told them apart.
+    fn add(&mut self, profiles: Vec<Box<[u8]>>) -> DataFusionResult<()> {
+        if self.profiles.is_empty() {
+            self.profiles = profiles;
+            return Ok(());
+        }
+        for (own, other) in self.profiles.iter_mut().zip(&profiles) {
+            let mut merged = Profile::from_bytes(own)?;
+            merged.merge(Profile::from_bytes(other)?);
+            *own = merged.to_bytes().into();
+        }
+        Ok(())
+    }
+}
+
+fn named(column: &str) -> Expr {
+    Expr::Column(ColumnName::new_unqualified(column))
+}
+
+fn plain(array: &ArrayRef) -> DataFusionResult<ArrayRef> {
+    Ok(match array.data_type() {
+        DataType::Dictionary(_, values) => cast(array, values)?,
+        _ => Arc::clone(array),
+    })
+}
+
+fn value(array: &ArrayRef, row: usize) -> DataFusionResult<Value> {
+    if array.is_null(row) {
+        return Ok(Value(None));
+    }
+    Ok(Value(Some(array_value_to_string(array, row)?)))
+}

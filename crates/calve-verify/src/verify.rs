@@ -1,0 +1,262 @@
+//! Verification of one table against its source.
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+
+use calve_base::TableIdent;
+use calve_catalog::{Catalog, Table};
+use calve_lake::{Lake, LakeOptions, Source};
+use calve_query::{Session, SessionOptions, lake_provider, table_provider, table_provider_at};
+use datafusion::catalog::TableProvider;
+use futures::future::BoxFuture;
+use iceberg::spec::{PrimitiveType, Transform, Type};
+
+use crate::compare::compare_sides;
+use crate::side::Side;
+use crate::{Check, CompareOptions, Comparison, Difference, Error, Level, Result};
+
+/// What a verification found. Lists are cut at [`crate::DIFFERENCE_LIMIT`] entries; counts are not.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Report {
+    /// Whether no difference was found.
+    pub equal: bool,
+    /// How closely it looked.
+    pub level: Level,
+    /// The source, as the user named it.
+    pub source: String,
+    /// The table.
+    pub table: TableIdent,
+    /// The snapshot of the table that was read; none where it has none.
+    pub snapshot_id: Option<i64>,
+    /// Number of partitions that either side has.
+    pub partitions_compared: u64,
+    /// Number of rows of the source.
+    pub rows_source: u64,
+    /// Number of rows of the table.
+    pub rows_table: u64,
+    /// Number of checks.
+    pub checks_count: u64,
+    /// What was compared.
+    pub checks: Vec<Check>,
+    /// Number of differences.
+    pub differences_count: u64,
+    /// The first differences, in the order of partitions and columns.
+    pub differences: Vec<Difference>,
+}
+
+/// What a table is compared with.
+#[derive(Debug, Clone)]
+pub enum VerifySource {
+    /// A Parquet lake.
+    Lake {
+        /// Where it is described.
+        source: Source,
+        /// How it is read. Where it says nothing else, partition keys have the table's types.
+        options: Box<LakeOptions>,
+    },
+    /// The current snapshot of another Iceberg table of the catalog.
+    Table(TableIdent),
+}
+
+/// Compares a table with its source, and changes nothing.
+#[must_use = "nothing is compared until this is awaited"]
+#[derive(Debug, Clone)]
+pub struct Verify {
+    catalog: Arc<dyn Catalog>,
+    source: VerifySource,
+    table: TableIdent,
+    level: Level,
+    partition_filter: Vec<(String, String)>,
+    snapshot_id: Option<i64>,
+    session_options: SessionOptions,
+}
+
+impl Verify {
+    /// Compares the current snapshot of `table` with `source` at [`Level::Aggregates`].
+    pub fn new(catalog: Arc<dyn Catalog>, source: VerifySource, table: TableIdent) -> Self {
+        Self {
+            catalog,
+            source,
+            table,
+            level: Level::default(),
+            partition_filter: Vec::new(),
+            snapshot_id: None,
+            session_options: SessionOptions::default(),
+        }
+    }
+
+    /// Sets how closely to look.
+    pub fn with_level(mut self, level: Level) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// Compares only the partitions with these values, on both sides; a part of the keys is enough.
+    pub fn with_partition_filter(mut self, filter: Vec<(String, String)>) -> Self {
+        self.partition_filter = filter;
+        self
+    }
+
+    /// Reads another snapshot of the table than its current one.
+    pub fn with_snapshot(mut self, snapshot_id: i64) -> Self {
+        self.snapshot_id = Some(snapshot_id);
+        self
+    }
+
+    /// Sets the bounds of the queries: memory, spill folder, parts at once.
+    pub fn with_session_options(mut self, options: SessionOptions) -> Self {
+        self.session_options = options;
+        self
+    }
+}
+
+impl IntoFuture for Verify {
+    type Output = Result<Report>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl Verify {
+    async fn run(self) -> Result<Report> {
+        let table = self.catalog.load_table(&self.table).await?;
+        let provider = self.table_provider(&table)?;
+        let snapshot_id = self
+            .snapshot_id
+            .or_else(|| table.metadata().current_snapshot_id());
+        let provider: Arc<dyn TableProvider> = Arc::new(provider);
+        let (source_name, source, lake_keys) = self.open_source(&table).await?;
+        let keys = keys(&table, lake_keys, source.as_ref(), provider.as_ref());
+        let session = Session::new(Arc::clone(&self.catalog), self.session_options.clone())
+            .map_err(|source| Error::Session { source })?;
+        let comparison = compare_sides(
+            session.context(),
+            Side::new(&source_name, source, &keys)?,
+            Side::new(&format!("table {}", self.table), provider, &keys)?,
+            &CompareOptions {
+                keys: keys.clone(),
+                level: self.level,
+                partition_filter: self.partition_filter.clone(),
+            },
+        )
+        .await?;
+        Ok(self.report(source_name, snapshot_id, comparison))
+    }
+
+    fn table_provider(&self, table: &Table) -> Result<calve_query::IcebergTable> {
+        let provider = match self.snapshot_id {
+            None => table_provider(table),
+            Some(id) if table.metadata().snapshot_by_id(id).is_none() => {
+                return Err(Error::NoSuchSnapshot {
+                    table: self.table.clone(),
+                    snapshot_id: id,
+                });
+            }
+            Some(id) => table_provider_at(table, id),
+        };
+        provider.map_err(|source| Error::Read {
+            side: format!("table {}", self.table),
+            source,
+        })
+    }
+
+    /// Opens the source: its name, what to read, and a lake's partition keys.
+    async fn open_source(
+        &self,
+        table: &Table,
+    ) -> Result<(String, Arc<dyn TableProvider>, Vec<String>)> {
+        match &self.source {
+            VerifySource::Table(ident) => {
+                let name = format!("iceberg:{ident}");
+                let source = self.catalog.load_table(ident).await?;
+                let provider = table_provider(&source).map_err(|source| Error::Read {
+                    side: name.clone(),
+                    source,
+                })?;
+                Ok((name, Arc::new(provider), Vec::new()))
+            }
+            VerifySource::Lake { source, options } => {
+                let name = source.to_string();
+                let mut options = options.as_ref().clone();
+                options.partition_types.extend(column_types(table));
+                options
+                    .partition_filter
+                    .extend(self.partition_filter.iter().cloned());
+                let lake = Lake::open(self.catalog.storage(), source.clone(), options).await?;
+                let keys = lake.partition_keys().iter();
+                let keys = keys.map(|key| key.name.clone()).collect();
+                let provider = Box::pin(lake_provider(&lake)).await;
+                let provider = provider.map_err(|source| Error::Read {
+                    side: name.clone(),
+                    source,
+                })?;
+                Ok((name, Arc::new(provider), keys))
+            }
+        }
+    }
+
+    fn report(self, source: String, snapshot_id: Option<i64>, comparison: Comparison) -> Report {
+        Report {
+            equal: comparison.is_equal(),
+            level: self.level,
+            source,
+            table: self.table,
+            snapshot_id,
+            partitions_compared: comparison.partitions_compared,
+            rows_source: comparison.rows_source,
+            rows_table: comparison.rows_table,
+            checks_count: comparison.checks_count,
+            checks: comparison.checks,
+            differences_count: comparison.differences_count,
+            differences: comparison.differences,
+        }
+    }
+}
+
+/// What to group by: the columns that the table is partitioned by as they are, or else the lake's
+/// keys, as far as both sides have them.
+fn keys(
+    table: &Table,
+    lake_keys: Vec<String>,
+    source: &dyn TableProvider,
+    target: &dyn TableProvider,
+) -> Vec<String> {
+    let metadata = table.metadata();
+    let schema = metadata.current_schema();
+    let fields = metadata.default_partition_spec().fields().iter();
+    let identity: Vec<String> = fields
+        .filter(|field| field.transform == Transform::Identity)
+        .filter_map(|field| schema.name_by_field_id(field.source_id))
+        .map(ToOwned::to_owned)
+        .collect();
+    let names = |provider: &dyn TableProvider| -> Vec<String> {
+        let schema = provider.schema();
+        let fields = schema.fields().iter();
+        fields.map(|field| field.name().to_lowercase()).collect()
+    };
+    let (source, target) = (names(source), names(target));
+    let mut keys = if identity.is_empty() {
+        lake_keys
+    } else {
+        identity
+    };
+    keys.retain(|key| {
+        let key = key.to_lowercase();
+        source.contains(&key) && target.contains(&key)
+    });
+    keys
+}
+
+/// The types of the table's plain columns, which may be partition keys of the lake.
+fn column_types(table: &Table) -> Vec<(String, PrimitiveType)> {
+    let fields = table.metadata().current_schema().as_struct().fields();
+    fields
+        .iter()
+        .filter_map(|field| match field.field_type.as_ref() {
+            Type::Primitive(primitive) => Some((field.name.clone(), primitive.clone())),
+            _ => None,
+        })
+        .collect()
+}
