@@ -14,3 +14,6 @@ pub(crate) use encode::{EncodedManifest, ManifestEncoder};
 pub use entry::{Bounds, ContentFile, Counts, Entry};
 pub(crate) use list::{ListHeader, decode_list, encode_list};
 pub(crate) use schema::PartitionColumn;
+
+#[cfg(test)]
+mod tests;
