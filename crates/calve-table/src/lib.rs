@@ -1,4 +1,26 @@
 //! The Iceberg write path: what `iceberg` lacks between a data file and a commit.
+//!
+//! ```text
+//! DataFile ──ManifestRoller──▶ manifests ──Append──▶ snapshot ──Transaction──▶ Catalog::commit
+//! Table ──FileSet──▶ what is there already      Table ──Scan──▶ what to read, and what of it is deleted
+//! Table ──metadata_tables──▶ files, entries, snapshots, history, manifests, partitions, refs, …
+//! ```
+//!
+//! * A [`ManifestRoller`] takes files while they are still being found, and writes manifests of the
+//!   table's target size beside them. In memory is one open manifest a partition spec.
+//! * A [`SnapshotProducer`] says what a new snapshot consists of, given the table as it is. [`Append`]
+//!   is one. It is asked again when another writer commits first, and never redoes data work.
+//! * A [`Transaction`] is one commit: changes of metadata and at most one snapshot, of an existing
+//!   table or of one that is made by it. It retries, checks again, and cleans up after itself.
+//! * A [`FileSet`] finds duplicates in time that grows with the files on both sides, at 16 bytes each.
+//! * A [`Scan`] lists the live data files of a snapshot with the deletes that apply to each.
+//! * [`metadata_tables`] show a table's own story in Iceberg's columns.
+//!
+//! Manifests are read and written by Avro code of this crate, field by field after their ids:
+//! `apache-avro` builds a tree of values for each entry, and `iceberg`'s types on top of it drop what
+//! they do not know (bounds of dropped columns, the difference between an empty map and none).
+//!
+//! The crate reads no Parquet and plans nothing.
 
 mod avro;
 pub mod drop_table;

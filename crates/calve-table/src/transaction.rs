@@ -1,6 +1,6 @@
 //! One commit: changes of metadata and at most one snapshot, tried until nobody comes in between.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::future::IntoFuture;
 use std::sync::Arc;
@@ -245,34 +245,50 @@ impl Run {
                 return Err(failure);
             };
             let policy: RetryPolicy = *policy.get_or_insert(RetryPolicy::of(table.metadata()));
-            if number >= policy.retries || started.elapsed() >= policy.total_timeout {
+            let is_last = number >= policy.retries || started.elapsed() >= policy.total_timeout;
+            if !is_last {
+                tokio::time::sleep(policy.wait(number, rand::random())).await;
+            }
+            // Nothing is deleted before the table is seen without the snapshot.
+            let loaded = self.transaction.catalog.load_table(&self.transaction.ident);
+            let now = loaded
+                .await
+                .map_err(|error| Failure::Unknown(error.into()))?;
+            let ours = self.snapshot_id;
+            if ours.is_some_and(|id| now.metadata().snapshot_by_id(id).is_some()) {
+                return Ok(self.report(now, number));
+            }
+            if is_last {
                 return Err(failure);
             }
-            tokio::time::sleep(policy.wait(number, rand::random())).await;
-            if let Some(table) = self.rebase().await.map_err(Failure::Certain)? {
-                return Ok(Report {
-                    table,
-                    snapshot_id: self.snapshot_id,
-                    attempts: number + 1,
-                });
-            }
+            self.rebase(now).await.map_err(Failure::Certain)?;
         }
         unreachable!("the loop ends after `u32::MAX` retries at the latest")
     }
 
+    fn report(&self, table: Table, number: u32) -> Report {
+        Report {
+            table,
+            snapshot_id: self.snapshot_id,
+            attempts: number + 1,
+        }
+    }
+
     async fn attempt(&mut self, number: u32) -> Result<Report, Failure> {
         let Prepared { build, base } = self.prepare(number).await.map_err(Failure::Certain)?;
+        if let Some(table) = &base
+            && build.changes.is_empty()
+        {
+            // Everything is as it should be already.
+            return Ok(self.report(table.clone(), number));
+        }
         let transaction = &self.transaction;
         let committed = transaction
             .catalog
             .commit(&transaction.ident, base.as_ref(), build)
             .await;
         match committed {
-            Ok(table) => Ok(Report {
-                table,
-                snapshot_id: self.snapshot_id,
-                attempts: number + 1,
-            }),
+            Ok(table) => Ok(self.report(table, number)),
             Err(error @ calve_catalog::Error::CommitConflict { .. }) => {
                 Err(Failure::Conflict(error.into()))
             }
@@ -283,18 +299,12 @@ impl Run {
         }
     }
 
-    /// Reads the table that another writer changed and checks that the commit still makes sense.
-    /// Returns the table where the commit turns out to have taken place.
-    async fn rebase(&mut self) -> Result<Option<Table>> {
+    /// Goes on from the table that another writer changed, if the commit still makes sense there.
+    async fn rebase(&mut self, now: Table) -> Result<()> {
         let transaction = &mut self.transaction;
         let Base::Table(before) = &transaction.base else {
-            return Ok(None);
+            return Ok(());
         };
-        let now = transaction.catalog.load_table(&transaction.ident).await?;
-        let ours = self.snapshot_id;
-        if ours.is_some_and(|id| now.metadata().snapshot_by_id(id).is_some()) {
-            return Ok(Some(now));
-        }
         if let Some(files) = &transaction.new_files {
             let added = manifests_since(before, &now, &transaction.branch).await?;
             files
@@ -306,7 +316,7 @@ impl Run {
             revalidate(before.clone(), now.clone()).await?;
         }
         transaction.base = Base::Table(now);
-        Ok(None)
+        Ok(())
     }
 
     /// Makes the changes to the base as it is now, and writes the manifest list.
@@ -455,12 +465,9 @@ async fn manifests_since(before: &Table, now: &Table, branch: &str) -> Result<Ve
     };
     let mut manifests = load_manifests(now.storage(), &new).await?;
     if let Some(old) = old {
-        let known = load_manifests(before.storage(), &old).await?;
-        manifests.retain(|manifest| {
-            known
-                .iter()
-                .all(|known| known.manifest_path != manifest.manifest_path)
-        });
+        let known = load_manifests(before.storage(), &old).await?.into_iter();
+        let known: HashSet<String> = known.map(|manifest| manifest.manifest_path).collect();
+        manifests.retain(|manifest| !known.contains(&manifest.manifest_path));
     }
     Ok(manifests)
 }

@@ -227,3 +227,44 @@ async fn metadata_goes_where_the_table_says() {
         .unwrap();
     assert!(manifests[0].manifest_path.starts_with(elsewhere.as_str()));
 }
+
+#[tokio::test]
+async fn nothing_to_change_commits_nothing() {
+    let world = World::new().await;
+    let base = world.create(FormatVersion::V2, &[Some(1)]).await.table;
+    let report = Transaction::new(Arc::clone(&world.catalog), base.clone())
+        .with_schema(base.metadata().current_schema().as_ref().clone())
+        .await
+        .unwrap();
+    assert_eq!(report.table.metadata_location(), base.metadata_location());
+    assert_eq!(report.snapshot_id, None);
+}
+
+#[tokio::test]
+async fn a_last_attempt_that_landed_after_all_is_a_success() {
+    let world = World::new().await;
+    let mut new = world.new_table(FormatVersion::V2);
+    let retries = ("commit.retry.num-retries".to_owned(), "0".to_owned());
+    new.properties.extend([retries]);
+    let base = Transaction::create(Arc::clone(&world.catalog), ident(), new)
+        .await
+        .unwrap()
+        .table;
+    let faulty: Arc<dyn Catalog> = Faulty::new(&world.catalog, [Fault::LandsAsConflict]);
+    let report = append(&faulty, base, &["ours"]).await.await.unwrap();
+    assert_eq!(world.paths(&report.table).await, ["ours"]);
+}
+
+#[tokio::test]
+async fn a_change_of_properties_follows_the_table() {
+    let world = World::new().await;
+    let base = world.create(FormatVersion::V2, &[Some(1)]).await.table;
+    let faulty: Arc<dyn Catalog> = Faulty::new(&world.catalog, [another("x")]);
+    let report = Transaction::new(faulty, base)
+        .with_properties([("k".to_owned(), "v".to_owned())].into())
+        .await
+        .unwrap();
+    assert_eq!(report.attempts, 2);
+    assert_eq!(report.table.metadata().properties()["k"], "v");
+    assert_eq!(world.paths(&report.table).await, ["a0", "x"]);
+}
