@@ -89,4 +89,12 @@ fn completions_and_the_manual_know_every_command() {
     }
 }
 
-const COMMANDS: &[&str] = &["tables", "show", "register", "drop", "completions", "man"];
+const COMMANDS: &[&str] = &[
+    "add-files",
+    "tables",
+    "show",
+    "register",
+    "drop",
+    "completions",
+    "man",
+];

@@ -3,6 +3,7 @@
 
 mod support;
 
+mod add_files;
 mod catalog;
 mod general;
 mod settings;

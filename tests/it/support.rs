@@ -83,7 +83,7 @@ impl Sandbox {
     }
 
     /// Replaces what changes from run to run.
-    fn filter(&self, text: &str) -> String {
+    pub(crate) fn filter(&self, text: &str) -> String {
         let mut text = text.replace(self.path().to_str().unwrap(), "[DIR]");
         text = text.replace(
             calve_testkit::workspace_root().to_str().unwrap(),

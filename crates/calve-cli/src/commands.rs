@@ -1,5 +1,6 @@
 //! The commands, one a file: each calls one operation and prints its report.
 
+mod add_files;
 mod completions;
 mod drop;
 mod man;
@@ -11,16 +12,19 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use calve::catalog::Catalog;
+use calve::lake::Source;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
-use crate::failure::is_broken_pipe;
 use crate::flags::{Cli, Command, GlobalFlags};
 use crate::interrupt::CommitWatch;
 use crate::printer::{Printer, Render};
 use crate::progress::Bars;
-use crate::settings::Settings;
+use crate::settings::{Settings, SourceSettings};
 use crate::status::ExitStatus;
+
+/// The catalog that has the Hive-style tables, where the chosen one has none.
+const METASTORE_NAME: &str = "glue";
 
 /// What every command works with.
 pub(crate) struct Context {
@@ -51,6 +55,7 @@ pub(crate) fn split(cli: Cli) -> (Command, GlobalFlags) {
         mut command,
     } = cli;
     let after = match &mut command {
+        Command::AddFiles(command) => std::mem::take(&mut command.globals),
         Command::Tables(command) => std::mem::take(&mut command.globals),
         Command::Show(command) => std::mem::take(&mut command.globals),
         Command::Register(command) => std::mem::take(&mut command.globals),
@@ -102,7 +107,6 @@ impl Context {
                 ExitStatus::Interrupted
             }
             Ok(status) => status,
-            Err(error) if is_broken_pipe(&error) => ExitStatus::Done,
             Err(error) => {
                 self.printer.error(&error);
                 ExitStatus::Failed
@@ -117,6 +121,28 @@ impl Context {
     pub(crate) async fn open_catalog(&self) -> anyhow::Result<Arc<dyn Catalog>> {
         let catalog = self.settings.catalog.open().await?;
         Ok(self.watch.guard(catalog))
+    }
+
+    /// Opens what files come from. A table of a metastore is looked for in the chosen catalog where
+    /// that has one, and otherwise in the catalog that is named `glue`.
+    ///
+    /// # Errors
+    /// When there is no catalog with a metastore, or it cannot be reached.
+    pub(crate) async fn open_source(
+        &self,
+        source: SourceSettings,
+        catalog: &Arc<dyn Catalog>,
+    ) -> anyhow::Result<Source> {
+        let ident = match source {
+            SourceSettings::Location(location) => return Ok(Source::Location(location)),
+            SourceSettings::HiveTable(ident) => ident,
+        };
+        let metastore = if catalog.metastore().is_some() {
+            Arc::clone(catalog)
+        } else {
+            self.settings.other_catalog(METASTORE_NAME)?.open().await?
+        };
+        Ok(Source::HiveTable { metastore, ident })
     }
 
     /// Prints what a command would do.
@@ -134,6 +160,7 @@ impl Context {
 
     async fn dispatch(&self, command: Command) -> anyhow::Result<ExitStatus> {
         match command {
+            Command::AddFiles(command) => add_files::add_files(self, command.flags).await,
             Command::Tables(command) => tables::tables(self, command.flags).await,
             Command::Show(command) => show::show(self, command.flags).await,
             Command::Register(command) => register::register(self, command.flags).await,

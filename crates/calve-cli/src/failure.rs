@@ -31,16 +31,9 @@ fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
         crate::settings::Error,
         calve::catalog::Error,
         calve::storage::Error,
+        calve::migrate::Error,
+        calve::lake::Error,
         calve::table::Error,
     );
     None
-}
-
-/// Whether an error only says that nobody reads stdout any more, as after `calve sql … | head`.
-pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-    })
 }

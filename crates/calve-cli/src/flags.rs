@@ -20,6 +20,12 @@ pub(crate) struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Put the Parquet files of a lake into an Iceberg table, where they lie
+    ///
+    /// SOURCE is a folder or a file (`s3://bucket/prefix`, a path), or a Hive-style table of the
+    /// Glue catalog (`glue:db.table`). Only footers are read; no data file is copied or changed.
+    /// The table is created if it is not there. One snapshot is committed, or nothing.
+    AddFiles(WithGlobals<AddFilesFlags>),
     /// List the tables of the catalog
     Tables(WithGlobals<TablesFlags>),
     /// Show one table: location, schema, partitioning, properties, current snapshot
@@ -127,6 +133,116 @@ pub(crate) enum ColorChoice {
     Always,
     /// Never.
     Never,
+}
+
+/// Flags of `calve add-files`.
+#[derive(Debug, Args)]
+pub(crate) struct AddFilesFlags {
+    /// A folder, a file, or `glue:db.table`
+    pub(crate) source: String,
+    /// The table that the files go into, as `db.table`
+    #[arg(long)]
+    pub(crate) table: String,
+    /// Take only partitions with this value (repeatable); other folders are not even listed
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) partition_filter: Vec<(String, String)>,
+    /// The type of a partition key, such as `year=int`, instead of the one found (repeatable)
+    #[arg(long, value_name = "KEY=TYPE", value_parser = key_value)]
+    pub(crate) partition_type: Vec<(String, String)>,
+    /// What to do with folders that are no partition, below one
+    #[arg(long, value_name = "HOW")]
+    pub(crate) recursive: Option<RecursiveFlag>,
+    /// What to do with files that the table already has; `fail` commits nothing
+    #[arg(long, value_name = "HOW")]
+    pub(crate) on_duplicate: Option<OnDuplicateFlag>,
+    /// Do not look for files that the table already has: `--on-duplicate allow`
+    #[arg(long, conflicts_with = "on_duplicate")]
+    pub(crate) no_check_duplicates: bool,
+    /// Fail if the table is not there, instead of creating it
+    #[arg(long)]
+    pub(crate) no_create: bool,
+    /// What to do with files that some engines read wrongly where they lie
+    #[arg(long, value_name = "HOW")]
+    pub(crate) on_unsafe: Option<OnUnsafeFlag>,
+    /// What to do when a file is refused: commit nothing, or commit the others
+    #[arg(long, value_name = "HOW")]
+    pub(crate) on_refused: Option<OnRefusedFlag>,
+    /// How INT96 timestamps were meant when they were written
+    #[arg(long, value_name = "AS")]
+    pub(crate) int96: Option<Int96Flag>,
+    /// Add files that have columns which the table does not have; these stay unread
+    #[arg(long)]
+    pub(crate) allow_extra_columns: bool,
+    /// Whether clean-up of the table may delete the files: `protect` sets `gc.enabled=false`
+    #[arg(long, value_name = "HOW")]
+    pub(crate) gc: Option<GcFlag>,
+    /// Where a new table keeps its metadata
+    #[arg(long)]
+    pub(crate) location: Option<String>,
+    /// A property of a new table (repeatable)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) property: Vec<(String, String)>,
+    /// The format version of a new table
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=3))]
+    pub(crate) format_version: Option<u8>,
+}
+
+/// How folders that are no partition are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RecursiveFlag {
+    /// They are an error.
+    Fail,
+    /// Their files are taken.
+    True,
+    /// They are skipped, and reported.
+    False,
+}
+
+/// What becomes of files that the table already has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnDuplicateFlag {
+    /// They are an error.
+    Fail,
+    /// They are skipped, and reported.
+    Skip,
+    /// They are added again, unseen.
+    Allow,
+}
+
+/// Who may delete the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GcFlag {
+    /// Not the table: others may still read them.
+    Protect,
+    /// The table owns them from now on.
+    Own,
+}
+
+/// What becomes of files that are unsafe to read in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnUnsafeFlag {
+    /// They are refused.
+    Refuse,
+    /// They are added, with a warning.
+    Allow,
+}
+
+/// What becomes of the run when files are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnRefusedFlag {
+    /// Nothing is committed.
+    Fail,
+    /// The others are committed.
+    Skip,
+}
+
+/// What INT96 timestamps mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Int96Flag {
+    /// Points in time, as Spark writes them: `timestamptz`.
+    Instant,
+    /// What a clock on the wall showed, as Hive and Impala write them: `timestamp`.
+    Local,
 }
 
 /// Flags of `calve sql`.

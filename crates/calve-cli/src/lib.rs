@@ -12,7 +12,6 @@ mod failure;
 mod interrupt;
 mod printer;
 mod progress;
-#[allow(dead_code)]
 mod rows;
 mod status;
 mod text_table;

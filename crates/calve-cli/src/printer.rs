@@ -1,5 +1,7 @@
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
@@ -14,6 +16,46 @@ pub(crate) struct Printer {
     quiet: bool,
     colors: bool,
     bars: Bars,
+}
+
+/// How much is gathered before it is written.
+const STREAM_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Stdout. Once nobody reads it any more, as after `calve sql … | head`, what is written is dropped.
+#[derive(Debug)]
+pub(crate) struct DataStream {
+    stdout: BufWriter<io::Stdout>,
+    is_closed: Arc<AtomicBool>,
+}
+
+impl DataStream {
+    /// Tells whether nobody reads any more.
+    pub(crate) fn closed(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_closed)
+    }
+
+    /// Makes a closed pipe no error.
+    fn settle<T>(&self, result: io::Result<T>, dropped: T) -> io::Result<T> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.is_closed.store(true, Ordering::Relaxed);
+                Ok(dropped)
+            }
+            other => other,
+        }
+    }
+}
+
+impl Write for DataStream {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let result = self.stdout.write(data);
+        self.settle(result, data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.stdout.flush();
+        self.settle(result, ())
+    }
 }
 
 /// How a message on stderr is introduced.
@@ -52,11 +94,6 @@ impl Printer {
         }
     }
 
-    /// Whether results are printed as JSON.
-    pub(crate) fn is_json(&self) -> bool {
-        self.output == OutputFormat::Json
-    }
-
     /// Prints a result: its JSON document, or its form for people.
     ///
     /// # Errors
@@ -82,11 +119,18 @@ impl Printer {
     /// # Errors
     /// When stdout cannot be written.
     pub(crate) fn data(&self, data: &[u8]) -> anyhow::Result<()> {
-        self.bars.clear();
-        let mut stdout = io::stdout().lock();
+        let mut stdout = self.stream();
         stdout.write_all(data)?;
-        stdout.flush()?;
-        Ok(())
+        Ok(stdout.flush()?)
+    }
+
+    /// Stdout as something to write to, bit by bit.
+    pub(crate) fn stream(&self) -> DataStream {
+        self.bars.clear();
+        DataStream {
+            stdout: BufWriter::with_capacity(STREAM_BUFFER_BYTES, io::stdout()),
+            is_closed: Arc::default(),
+        }
     }
 
     /// Tells something that is good to know, unless the user wants quiet.

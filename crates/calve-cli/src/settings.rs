@@ -3,18 +3,22 @@
 //! This is the only place of the workspace that reads the environment. A flag wins over a variable,
 //! a variable over the file, the file over the default.
 
+mod add_files;
 mod catalog;
 mod environment;
 mod error;
 mod file;
+mod source;
 
 use std::path::PathBuf;
 
 use calve::base::{Location, TableIdent, units};
 
+pub(crate) use add_files::AddFilesSettings;
 pub(crate) use catalog::CatalogSettings;
 pub(crate) use environment::Environment;
 pub(crate) use error::Error;
+pub(crate) use source::SourceSettings;
 
 use crate::flags::{ColorChoice, GlobalFlags, OutputFormat};
 use file::ConfigFile;
@@ -118,6 +122,11 @@ impl Settings {
             working_directory: environment.working_directory.clone(),
             configuration,
         })
+    }
+
+    /// The directory that relative paths start from.
+    pub(crate) fn working_directory(&self) -> &str {
+        &self.working_directory
     }
 
     /// Reads a location as the user typed it: relative paths start from the working directory.

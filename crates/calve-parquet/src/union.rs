@@ -8,6 +8,7 @@ mod order_tests;
 mod tests;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use iceberg::spec::{PrimitiveType, Schema};
@@ -108,6 +109,25 @@ pub enum Drift {
         /// Path of the column in the file.
         column: String,
     },
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Added { column } => write!(f, "column {column} is new"),
+            Self::Missing { column } => write!(f, "column {column} is missing"),
+            Self::Widened { column, from, to } => {
+                write!(f, "column {column} is {to}, {from} before")
+            }
+            Self::Narrower { column, from, to } => {
+                write!(f, "column {column} is {from}, {to} elsewhere")
+            }
+            Self::Respelled { column, spelling } => {
+                write!(f, "column {column} is spelled {spelling}")
+            }
+            Self::Ignored { column } => write!(f, "column {column} is not in the table"),
+        }
+    }
 }
 
 impl SchemaUnion {

@@ -1,7 +1,10 @@
+use std::fmt::Write as _;
 use std::io::Read;
 use std::sync::atomic::Ordering;
 
 use anyhow::Context as _;
+use arrow::array::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use calve::query::{Session, SessionOptions};
 use futures::TryStreamExt;
 
@@ -28,6 +31,9 @@ pub(crate) async fn sql(context: &Context, flags: SqlFlags) -> anyhow::Result<Ex
     let mut frame = session.sql(&query).await?;
     if flags.explain {
         frame = frame.explain(false, false)?;
+        if format == RowFormat::Table {
+            return print_plan(context, &frame.collect().await?);
+        }
     }
     let mut rows = frame.execute_stream().await?;
     let stdout = context.printer.stream();
@@ -40,6 +46,21 @@ pub(crate) async fn sql(context: &Context, flags: SqlFlags) -> anyhow::Result<Ex
         }
     }
     writer.finish()?;
+    Ok(ExitStatus::Done)
+}
+
+/// Prints a plan with its line breaks.
+fn print_plan(context: &Context, batches: &[RecordBatch]) -> anyhow::Result<ExitStatus> {
+    let options = FormatOptions::new();
+    let mut text = String::new();
+    for batch in batches {
+        let kinds = ArrayFormatter::try_new(batch.column(0), &options)?;
+        let plans = ArrayFormatter::try_new(batch.column(1), &options)?;
+        for row in 0..batch.num_rows() {
+            writeln!(text, "{}\n{}", kinds.value(row), plans.value(row))?;
+        }
+    }
+    context.printer.data(text.as_bytes())?;
     Ok(ExitStatus::Done)
 }
 

@@ -1,12 +1,104 @@
-use std::str::FromStr as _;
-
 use calve::base::{Location, Properties, TableIdent};
 use calve::iceberg::spec::{FormatVersion, PrimitiveType};
 use calve::lake::Recursive;
 use calve::migrate::{DuplicateFiles, GarbageCollection, Int96, OnRefused, OnUnsafe};
-use calve::verify::Level;
 
 use super::{Error, Settings, SourceSettings};
 use crate::flags::{
-    AddFilesFlags, GcFlag, Int96Flag, OnDuplicateFlag, OnRefusedFlag, OnUnsafeFlag,
+    AddFilesFlags, GcFlag, Int96Flag, OnDuplicateFlag, OnRefusedFlag, OnUnsafeFlag, RecursiveFlag,
 };
+
+/// What `calve add-files` is told.
+#[derive(Debug, Clone)]
+pub(crate) struct AddFilesSettings {
+    pub(crate) source: SourceSettings,
+    pub(crate) table: TableIdent,
+    pub(crate) partition_filter: Vec<(String, String)>,
+    pub(crate) partition_types: Vec<(String, PrimitiveType)>,
+    pub(crate) recursive: Recursive,
+    pub(crate) create: bool,
+    pub(crate) location: Option<Location>,
+    pub(crate) properties: Properties,
+    pub(crate) format_version: FormatVersion,
+    pub(crate) duplicates: DuplicateFiles,
+    pub(crate) on_unsafe: OnUnsafe,
+    pub(crate) on_refused: OnRefused,
+    pub(crate) allow_extra_columns: bool,
+    pub(crate) garbage_collection: GarbageCollection,
+    pub(crate) int96: Int96,
+}
+
+impl AddFilesSettings {
+    /// Decides what the flags mean.
+    ///
+    /// # Errors
+    /// When a name, a location or a type means nothing.
+    pub(crate) fn resolve(flags: AddFilesFlags, settings: &Settings) -> Result<Self, Error> {
+        let duplicates = match (flags.on_duplicate, flags.no_check_duplicates) {
+            (Some(OnDuplicateFlag::Allow), _) | (None, true) => DuplicateFiles::Allow,
+            (Some(OnDuplicateFlag::Skip), _) => DuplicateFiles::Skip,
+            (Some(OnDuplicateFlag::Fail), _) | (None, false) => DuplicateFiles::Fail,
+        };
+        let location = flags.location.map(|text| settings.location(&text));
+        Ok(Self {
+            source: SourceSettings::parse(&flags.source, settings)?,
+            table: Settings::table(&flags.table)?,
+            partition_filter: flags.partition_filter,
+            partition_types: flags
+                .partition_type
+                .into_iter()
+                .map(partition_type)
+                .collect::<Result<_, _>>()?,
+            recursive: recursive(flags.recursive),
+            create: !flags.no_create,
+            location: location.transpose()?,
+            properties: flags.property.into_iter().collect(),
+            format_version: match flags.format_version {
+                Some(1) => FormatVersion::V1,
+                Some(3) => FormatVersion::V3,
+                _ => FormatVersion::V2,
+            },
+            duplicates,
+            on_unsafe: match flags.on_unsafe {
+                Some(OnUnsafeFlag::Allow) => OnUnsafe::Allow,
+                Some(OnUnsafeFlag::Refuse) | None => OnUnsafe::Refuse,
+            },
+            on_refused: match flags.on_refused {
+                Some(OnRefusedFlag::Skip) => OnRefused::Skip,
+                Some(OnRefusedFlag::Fail) | None => OnRefused::Fail,
+            },
+            allow_extra_columns: flags.allow_extra_columns,
+            garbage_collection: match flags.gc {
+                Some(GcFlag::Own) => GarbageCollection::Own,
+                Some(GcFlag::Protect) | None => GarbageCollection::Protect,
+            },
+            int96: match flags.int96 {
+                Some(Int96Flag::Instant) => Int96::Instant,
+                Some(Int96Flag::Local) => Int96::Local,
+                None => Int96::ByWriter,
+            },
+        })
+    }
+}
+
+fn recursive(flag: Option<RecursiveFlag>) -> Recursive {
+    match flag {
+        Some(RecursiveFlag::True) => Recursive::True,
+        Some(RecursiveFlag::False) => Recursive::False,
+        Some(RecursiveFlag::Fail) | None => Recursive::Fail,
+    }
+}
+
+/// Reads the type of a partition key by Iceberg's names.
+fn partition_type((key, text): (String, String)) -> Result<(String, PrimitiveType), Error> {
+    let name = text.trim().to_lowercase();
+    match serde_json::from_value(serde_json::Value::String(name)) {
+        Ok(primitive_type) => Ok((key, primitive_type)),
+        Err(_) => Err(Error::Value {
+            place: format!("--partition-type {key}"),
+            text,
+            expected: "a type of Iceberg: boolean, int, long, float, double, decimal(p,s), date, \
+                       timestamp, timestamptz, string, …",
+        }),
+    }
+}

@@ -45,6 +45,9 @@ pub(crate) enum Error {
         text: String,
         expected: &'static str,
     },
+    /// The source is an Iceberg table.
+    #[error("{text}: an Iceberg table is no source of files to add")]
+    IcebergSource { text: String },
     /// A text is no location.
     #[error(transparent)]
     Location(#[from] LocationError),
@@ -71,6 +74,9 @@ impl Failure for Error {
                 "known keys are default-catalog, concurrency, memory, spill-dir, and sections \
                  [catalog.NAME] with Iceberg's property names"
                     .to_owned(),
+            ),
+            Self::IcebergSource { .. } => Some(
+                "name a folder of Parquet files, or a Hive-style table as glue:db.table".to_owned(),
             ),
             _ => None,
         }

@@ -1,0 +1,218 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use calve::AddFiles;
+use calve::base::{Location, units};
+use calve::migrate::{Plan, Report};
+
+use super::Context;
+use crate::flags::AddFilesFlags;
+use crate::printer::Render;
+use crate::settings::AddFilesSettings;
+use crate::status::ExitStatus;
+use crate::text_table::pairs;
+
+/// How many entries of a list people are shown; JSON has more.
+const SHOWN_ENTRIES: usize = 20;
+
+/// Puts the files of a lake into a table, where they lie.
+pub(crate) async fn add_files(
+    context: &Context,
+    flags: AddFilesFlags,
+) -> anyhow::Result<ExitStatus> {
+    let settings = AddFilesSettings::resolve(flags, &context.settings)?;
+    let operation = operation(context, settings).await?;
+    if context.settings.dry_run {
+        let plan = operation.plan().await?;
+        tell(context, &plan);
+        return context.print_plan(&plan);
+    }
+    let report = operation.await?;
+    context.printer.print(&report)?;
+    tell(context, &report.plan);
+    Ok(if report.plan.refused_count == 0 {
+        ExitStatus::Done
+    } else {
+        ExitStatus::Problem
+    })
+}
+
+/// Hands the settings to the operation.
+async fn operation(context: &Context, settings: AddFilesSettings) -> anyhow::Result<AddFiles> {
+    let catalog = context.open_catalog().await?;
+    let source = context.open_source(settings.source, &catalog).await?;
+    let mut operation = AddFiles::new(catalog, source, settings.table)
+        .with_partition_filter(settings.partition_filter)
+        .with_partition_types(settings.partition_types)
+        .with_recursive(settings.recursive)
+        .with_create(settings.create)
+        .with_properties(settings.properties)
+        .with_format_version(settings.format_version)
+        .with_duplicates(settings.duplicates)
+        .with_on_unsafe(settings.on_unsafe)
+        .with_on_refused(settings.on_refused)
+        .with_extra_columns(settings.allow_extra_columns)
+        .with_garbage_collection(settings.garbage_collection)
+        .with_int96(settings.int96)
+        .with_progress(Arc::new(context.bars.clone()));
+    if let Some(location) = settings.location {
+        operation = operation.with_location(location);
+    }
+    if let Some(concurrency) = context.settings.concurrency {
+        operation = operation.with_concurrency(concurrency);
+    }
+    Ok(operation)
+}
+
+/// Tells on stderr what is good to know beside the result.
+fn tell(context: &Context, plan: &Plan) {
+    for note in &plan.notes {
+        context.printer.note(note);
+    }
+    if plan.refused_count > 0 {
+        context.printer.warning(&format!(
+            "{} of the source cannot be added in place",
+            files(plan.refused_count)
+        ));
+    }
+}
+
+impl Render for Plan {
+    fn render(&self, text: &mut String) {
+        render(self, &[], text);
+    }
+}
+
+impl Render for Report {
+    fn render(&self, text: &mut String) {
+        let snapshot = match self.snapshot_id {
+            Some(id) => id.to_string(),
+            None => "none: nothing was committed".to_owned(),
+        };
+        render(&self.plan, &[("snapshot", snapshot)], text);
+    }
+}
+
+/// Writes what is, or would be, in the table, then what is not and why.
+fn render(plan: &Plan, further: &[(&str, String)], text: &mut String) {
+    let table = if plan.creates_table {
+        format!("{} (new)", plan.table)
+    } else {
+        plan.table.to_string()
+    };
+    let mut lines = vec![
+        ("table", table),
+        ("location", plan.table_location.to_string()),
+    ];
+    lines.extend(further.iter().cloned());
+    lines.extend([
+        (
+            "files",
+            format!(
+                "{} ({})",
+                plan.added_files_count,
+                units::format_bytes(plan.added_files_size_bytes)
+            ),
+        ),
+        ("rows", plan.added_records_count.to_string()),
+        ("partitions", partitions(plan)),
+        ("columns", plan.columns.join("\n")),
+        ("skipped", skipped(plan)),
+        ("refused", plan.refused_count.to_string()),
+    ]);
+    pairs(&lines, text);
+    section("Refused", refusals(plan).into_iter(), text);
+    section("Findings", findings(plan).into_iter(), text);
+    let drifted = plan.drifted.iter().map(|it| {
+        let drift: Vec<String> = it.drift.iter().map(ToString::to_string).collect();
+        format!("{}: {}", it.file, drift.join(", "))
+    });
+    section("Differing schemas", drifted, text);
+}
+
+/// What is refused, each reason once, with the number of files it holds for.
+fn refusals(plan: &Plan) -> Vec<String> {
+    let mut groups: Vec<(&str, &Location, u64)> = Vec::new();
+    for refused in &plan.refused {
+        let message = refused.message.as_str();
+        match groups.iter_mut().find(|(known, ..)| *known == message) {
+            Some((_, _, count)) => *count += 1,
+            None => groups.push((message, &refused.file, 1)),
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(message, file, count)| with_example(message, file, count))
+        .collect()
+}
+
+/// What else the type policy says, each rule once.
+fn findings(plan: &Plan) -> Vec<String> {
+    let is_told = |message: &str| plan.refused.iter().any(|it| it.message == message);
+    plan.findings
+        .iter()
+        .filter(|finding| !is_told(&finding.message))
+        .map(|finding| with_example(&finding.message, &finding.example, finding.files_count))
+        .collect()
+}
+
+/// A message with the files it is about.
+fn with_example(message: &str, example: &Location, count: u64) -> String {
+    match count {
+        1 => format!("{message}\n    {example}"),
+        count => format!("{message}\n    {count} files, such as {example}"),
+    }
+}
+
+/// How many partitions, and by what.
+fn partitions(plan: &Plan) -> String {
+    if plan.partition_by.is_empty() {
+        "none".to_owned()
+    } else {
+        format!(
+            "{} by {}",
+            plan.changed_partition_count,
+            plan.partition_by.join(", ")
+        )
+    }
+}
+
+/// How many objects were passed over, by reason.
+fn skipped(plan: &Plan) -> String {
+    let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
+    for skipped in &plan.skipped {
+        *reasons.entry(skipped.reason.as_str()).or_default() += 1;
+    }
+    let reasons: Vec<String> = reasons
+        .iter()
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
+    if reasons.is_empty() {
+        plan.skipped_count.to_string()
+    } else {
+        format!("{} ({})", plan.skipped_count, reasons.join(", "))
+    }
+}
+
+/// Writes the first entries of a list below its title, if there are any.
+fn section(title: &str, entries: impl ExactSizeIterator<Item = String>, text: &mut String) {
+    let count = entries.len();
+    if count == 0 {
+        return;
+    }
+    text.push_str(&format!("\n{title}:\n"));
+    for entry in entries.take(SHOWN_ENTRIES) {
+        text.push_str(&format!("  {entry}\n"));
+    }
+    if count > SHOWN_ENTRIES {
+        text.push_str(&format!("  … and {} more\n", count - SHOWN_ENTRIES));
+    }
+}
+
+/// A number of files, in words.
+fn files(count: u64) -> String {
+    match count {
+        1 => "1 file".to_owned(),
+        count => format!("{count} files"),
+    }
+}
