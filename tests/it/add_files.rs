@@ -223,8 +223,8 @@ fn unsafe_types_need_a_word() {
                 local: timestamp
                 instant: timestamptz
                 clock: time
-                event: struct<timestamptz>
-                visits: list
+                event: struct<at:timestamptz>
+                visits: array<timestamp>
                 day: date
     skipped     0
     refused     0

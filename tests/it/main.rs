@@ -7,5 +7,6 @@ mod add_files;
 mod catalog;
 mod general;
 mod settings;
+mod sql;
 mod tables;
 mod tidy;

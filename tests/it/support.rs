@@ -1,5 +1,6 @@
 //! Runs the binary in a folder of its own, and makes what it prints comparable.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -38,23 +39,46 @@ impl Sandbox {
         fs_err::write(path, content).unwrap();
     }
 
-    /// Runs `calve` with these arguments.
-    pub(crate) fn output(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_calve"))
+    /// `calve` with these arguments, about to run.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_calve"));
+        command
             .args(arguments)
             .current_dir(self.path())
             .env_clear()
             .env("HOME", self.path())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `calve` with these arguments.
+    pub(crate) fn output(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
     }
 
     /// Runs `calve` and gives exit code, stdout and stderr as one text, without what changes from
     /// run to run.
     pub(crate) fn run(&self, arguments: &[&str]) -> String {
-        let output = self.output(arguments);
+        self.describe(self.output(arguments))
+    }
+
+    /// As [`Sandbox::run`], with a text on stdin.
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> String {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).unwrap();
+        drop(stdin);
+        self.describe(child.wait_with_output().unwrap())
+    }
+
+    fn describe(&self, output: Output) -> String {
         let code = output.status.code().unwrap();
         let stdout = String::from_utf8(output.stdout).unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();

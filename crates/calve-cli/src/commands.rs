@@ -6,6 +6,7 @@ mod drop;
 mod man;
 mod register;
 mod show;
+mod sql;
 mod tables;
 
 use std::sync::Arc;
@@ -56,6 +57,7 @@ pub(crate) fn split(cli: Cli) -> (Command, GlobalFlags) {
     } = cli;
     let after = match &mut command {
         Command::AddFiles(command) => std::mem::take(&mut command.globals),
+        Command::Sql(command) => std::mem::take(&mut command.globals),
         Command::Tables(command) => std::mem::take(&mut command.globals),
         Command::Show(command) => std::mem::take(&mut command.globals),
         Command::Register(command) => std::mem::take(&mut command.globals),
@@ -161,6 +163,7 @@ impl Context {
     async fn dispatch(&self, command: Command) -> anyhow::Result<ExitStatus> {
         match command {
             Command::AddFiles(command) => add_files::add_files(self, command.flags).await,
+            Command::Sql(command) => sql::sql(self, command.flags).await,
             Command::Tables(command) => tables::tables(self, command.flags).await,
             Command::Show(command) => show::show(self, command.flags).await,
             Command::Register(command) => register::register(self, command.flags).await,

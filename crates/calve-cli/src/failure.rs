@@ -33,6 +33,7 @@ fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
         calve::storage::Error,
         calve::migrate::Error,
         calve::lake::Error,
+        calve::query::Error,
         calve::table::Error,
     );
     None

@@ -26,6 +26,11 @@ pub(crate) enum Command {
     /// Glue catalog (`glue:db.table`). Only footers are read; no data file is copied or changed.
     /// The table is created if it is not there. One snapshot is committed, or nothing.
     AddFiles(WithGlobals<AddFilesFlags>),
+    /// Run a query over the catalog's tables, their metadata tables and Parquet lakes
+    ///
+    /// `db.table` is a table, `db.table.files` (`snapshots`, `history`, `manifests`, `partitions`,
+    /// `refs`, `entries`) are its metadata tables, and a quoted location is a Parquet lake.
+    Sql(WithGlobals<SqlFlags>),
     /// List the tables of the catalog
     Tables(WithGlobals<TablesFlags>),
     /// Show one table: location, schema, partitioning, properties, current snapshot
@@ -247,7 +252,6 @@ pub(crate) enum Int96Flag {
 
 /// Flags of `calve sql`.
 #[derive(Debug, Args)]
-#[allow(dead_code)]
 pub(crate) struct SqlFlags {
     /// The query; `-` reads it from stdin
     pub(crate) query: String,

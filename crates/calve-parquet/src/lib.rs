@@ -40,4 +40,5 @@ pub use schema::{
     FileField, FileSchema, FileType, IdCoverage, Physical, SchemaCache, file_findings,
     writes_int96_instants,
 };
+pub use types::type_text;
 pub use union::{Drift, SchemaUnion};

@@ -152,8 +152,8 @@ fn is_wider(primitive: &PrimitiveType) -> bool {
     )
 }
 
-/// Writes a type as [`crate::FileType`] is written.
-pub(crate) fn type_text(table: &Type) -> String {
+/// Writes a type for people: `struct<at:timestamptz,tags:array<string>>`.
+pub fn type_text(table: &Type) -> String {
     match table {
         Type::Primitive(primitive) => primitive.to_string(),
         Type::Struct(inner) => {

@@ -5,10 +5,12 @@ pub use calve_catalog as catalog;
 pub use calve_lake as lake;
 pub use calve_migrate as migrate;
 pub use calve_parquet as footer;
+pub use calve_query as query;
 pub use calve_storage as storage;
 pub use calve_table as table;
 
 pub use calve_migrate::AddFiles;
+pub use calve_query::Session;
 pub use calve_table::{DropTable, RegisterTable};
 
 pub use arrow;

@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 
 use calve::base::{TableIdent, units};
 use calve::catalog::Table;
+use calve::footer::type_text;
 use calve::iceberg::spec::{
     PartitionSpec, Schema, SchemaRef, Snapshot, SortOrder, TableMetadata, Transform,
 };
@@ -216,7 +217,7 @@ fn columns(schema: &Schema, text: &mut String) {
             vec![
                 field.id.to_string(),
                 field.name.clone(),
-                field.field_type.to_string(),
+                type_text(&field.field_type),
                 if field.required { "required" } else { "" }.to_owned(),
             ]
         })

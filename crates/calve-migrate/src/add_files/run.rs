@@ -5,7 +5,7 @@ use std::sync::Arc;
 use calve_catalog::Table;
 use calve_lake::{Lake, LakeOptions};
 use calve_parquet::{
-    HiveColumn, NAME_MAPPING_PROPERTY, NameMapping, SchemaCache, SchemaUnion, TypePolicy,
+    HiveColumn, NAME_MAPPING_PROPERTY, NameMapping, SchemaCache, SchemaUnion, TypePolicy, type_text,
 };
 use calve_table::{Append, DEFAULT_MANIFEST_CONCURRENCY, FileSet, new_snapshot_id};
 use iceberg::spec::{PrimitiveType, Type};
@@ -230,7 +230,7 @@ impl<'a> Run<'a> {
             _ => Some(self.blueprint.metadata(self.survey.judge.union())?),
         };
         let schema = metadata.as_ref().map(|metadata| metadata.current_schema());
-        let describe = |name: &str, of: &Type| format!("{name}: {of}");
+        let describe = |name: &str, of: &Type| format!("{name}: {}", type_text(of));
         let columns = schema.map(|schema| {
             let fields = schema.as_struct().fields().iter();
             fields
