@@ -1,4 +1,4 @@
-//! The DataFusion aggregate that makes a [`Profile`] of a column, one for each group.
+//! The DataFusion aggregate that makes [`Profiles`], one for each group of rows.
 
 use std::mem::size_of;
 use std::sync::Arc;
@@ -13,26 +13,36 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 use crate::canonical::{Cells, Ticks};
-use crate::profile::Profile;
+use crate::profile::{Profiles, row_hash};
 
-/// `calve_profile(column)`: a binary that [`Profile::from_bytes`] reads.
+/// How a column is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Look {
+    /// How finely its times are told apart.
+    pub(crate) ticks: Ticks,
+    /// Whether its cells count in the checksum of rows.
+    pub(crate) in_rows: bool,
+}
+
+/// `calve_profile(column, …)`: a binary that [`Profiles::from_bytes`] reads.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ProfileFunction {
     signature: Signature,
-    ticks: Ticks,
+    looks: Arc<[Look]>,
 }
 
 impl ProfileFunction {
-    pub(crate) fn new(ticks: Ticks) -> Self {
+    /// A function of as many columns as there are ways to look at them.
+    pub(crate) fn new(looks: Vec<Look>) -> Self {
         Self {
-            signature: Signature::any(1, Volatility::Immutable),
-            ticks,
+            signature: Signature::any(looks.len(), Volatility::Immutable),
+            looks: looks.into(),
         }
     }
 
-    fn profiles(&self) -> Profiles {
-        Profiles {
-            ticks: self.ticks,
+    fn groups(&self) -> Groups {
+        Groups {
+            looks: Arc::clone(&self.looks),
             groups: Vec::new(),
             heap_bytes: 0,
             buffer: Vec::new(),
@@ -41,11 +51,8 @@ impl ProfileFunction {
 }
 
 impl AggregateUDFImpl for ProfileFunction {
-    fn name(&self) -> &str {
-        match self.ticks {
-            Ticks::Micros => "calve_profile",
-            Ticks::Nanos => "calve_profile_nanos",
-        }
+    fn name(&self) -> &'static str {
+        "calve_profile"
     }
 
     fn signature(&self) -> &Signature {
@@ -62,7 +69,7 @@ impl AggregateUDFImpl for ProfileFunction {
     }
 
     fn accumulator(&self, _args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(OneProfile(self.profiles())))
+        Ok(Box::new(OneGroup(self.groups())))
     }
 
     fn groups_accumulator_supported(&self, _args: AccumulatorArgs) -> bool {
@@ -73,47 +80,38 @@ impl AggregateUDFImpl for ProfileFunction {
         &self,
         _args: AccumulatorArgs,
     ) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(self.profiles()))
+        Ok(Box::new(self.groups()))
     }
 }
 
 /// The profiles of all groups.
 #[derive(Debug)]
-struct Profiles {
-    ticks: Ticks,
-    groups: Vec<Profile>,
+struct Groups {
+    looks: Arc<[Look]>,
+    groups: Vec<Profiles>,
     heap_bytes: usize,
     buffer: Vec<u8>,
 }
 
-impl Profiles {
+impl Groups {
     fn grow(&mut self, total: usize) {
         if self.groups.len() < total {
-            self.groups.resize_with(total, Profile::default);
+            let empty = Profiles::new(self.looks.len());
+            self.heap_bytes += (total - self.groups.len()) * empty.heap_bytes();
+            self.groups.resize(total, empty);
         }
-    }
-
-    fn recount(&mut self) {
-        self.heap_bytes = self.groups.iter().map(Profile::heap_bytes).sum();
-    }
-
-    fn change(&mut self, group: usize, change: impl FnOnce(&mut Profile, &mut Vec<u8>)) {
-        let profile = &mut self.groups[group];
-        let before = profile.heap_bytes();
-        change(profile, &mut self.buffer);
-        self.heap_bytes = self.heap_bytes + profile.heap_bytes() - before;
     }
 
     fn emit(&mut self, emit_to: EmitTo) -> ArrayRef {
         let taken = emit_to.take_needed(&mut self.groups);
-        self.recount();
+        self.heap_bytes = self.groups.iter().map(Profiles::heap_bytes).sum();
         Arc::new(BinaryArray::from_iter_values(
-            taken.iter().map(Profile::to_bytes),
+            taken.iter().map(Profiles::to_bytes),
         ))
     }
 }
 
-impl GroupsAccumulator for Profiles {
+impl GroupsAccumulator for Groups {
     fn update_batch(
         &mut self,
         values: &[ArrayRef],
@@ -122,10 +120,25 @@ impl GroupsAccumulator for Profiles {
         total_num_groups: usize,
     ) -> Result<()> {
         self.grow(total_num_groups);
-        let cells = Cells::new(&values[0], self.ticks)?;
+        let mut rows = vec![0_u128; group_indices.len()];
+        for (index, (array, look)) in values.iter().zip(self.looks.iter()).enumerate() {
+            let cells = Cells::new(array, look.ticks)?;
+            for (row, group) in group_indices.iter().enumerate() {
+                if is_wanted(filter, row) {
+                    let profile = &mut self.groups[*group].columns[index];
+                    let before = profile.heap_bytes();
+                    let hash = profile.add(&cells, row, &mut self.buffer);
+                    self.heap_bytes = self.heap_bytes + profile.heap_bytes() - before;
+                    if look.in_rows {
+                        rows[row] = row_hash(rows[row], hash);
+                    }
+                }
+            }
+        }
         for (row, group) in group_indices.iter().enumerate() {
             if is_wanted(filter, row) {
-                self.change(*group, |profile, buffer| profile.add(&cells, row, buffer));
+                let profiles = &mut self.groups[*group];
+                profiles.row_checksum = profiles.row_checksum.wrapping_add(rows[row]);
             }
         }
         Ok(())
@@ -142,8 +155,11 @@ impl GroupsAccumulator for Profiles {
         let states = values[0].as_binary::<i32>();
         for (row, group) in group_indices.iter().enumerate() {
             if is_wanted(filter, row) && !states.is_null(row) {
-                let other = Profile::from_bytes(states.value(row))?;
-                self.change(*group, |profile, _| profile.merge(other));
+                let other = Profiles::from_bytes(states.value(row))?;
+                let profiles = &mut self.groups[*group];
+                let before = profiles.heap_bytes();
+                profiles.merge(other);
+                self.heap_bytes = self.heap_bytes + profiles.heap_bytes() - before;
             }
         }
         Ok(())
@@ -158,7 +174,7 @@ impl GroupsAccumulator for Profiles {
     }
 
     fn size(&self) -> usize {
-        self.groups.capacity() * size_of::<Profile>() + self.heap_bytes + self.buffer.capacity()
+        self.groups.capacity() * size_of::<Profiles>() + self.heap_bytes + self.buffer.capacity()
     }
 }
 
@@ -166,19 +182,18 @@ fn is_wanted(filter: Option<&BooleanArray>, row: usize) -> bool {
     filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
 }
 
-/// The profile of all rows.
+/// The profiles of all rows together.
 #[derive(Debug)]
-struct OneProfile(Profiles);
+struct OneGroup(Groups);
 
-impl OneProfile {
-    fn value(&self) -> ScalarValue {
-        let empty = Profile::default();
-        let profile = self.0.groups.first().unwrap_or(&empty);
-        ScalarValue::Binary(Some(profile.to_bytes()))
+impl OneGroup {
+    fn value(&mut self) -> ScalarValue {
+        self.0.grow(1);
+        ScalarValue::Binary(Some(self.0.groups[0].to_bytes()))
     }
 }
 
-impl Accumulator for OneProfile {
+impl Accumulator for OneGroup {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let groups = vec![0; values[0].len()];
         self.0.update_batch(values, &groups, None, 1)

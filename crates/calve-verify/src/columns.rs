@@ -6,6 +6,7 @@ use arrow::datatypes::{DataType, Decimal256Type, DecimalType, Field, Schema, Tim
 use arrow::util::display::array_value_to_string;
 use serde_json::Value;
 
+use crate::aggregate::Look;
 use crate::canonical::{Ticks, reduced};
 use crate::profile::{BOUND_BYTES, Bound, Profile};
 
@@ -16,7 +17,7 @@ pub(crate) struct Pair {
     pub(crate) name: String,
     pub(crate) source: Option<Column>,
     pub(crate) table: Option<Column>,
-    pub(crate) ticks: Ticks,
+    ticks: Ticks,
 }
 
 /// A column of one side.
@@ -91,6 +92,16 @@ impl Pair {
             table: table.map(Column::new),
             // A side that cannot hold nanoseconds decides.
             ticks: if finest { Ticks::Nanos } else { Ticks::Micros },
+        }
+    }
+
+    /// How its cells are looked at, on either side.
+    pub(crate) fn look(&self) -> Look {
+        Look {
+            ticks: self.ticks,
+            in_rows: self.source.is_some()
+                && self.table.is_some()
+                && self.type_conflict().is_none(),
         }
     }
 

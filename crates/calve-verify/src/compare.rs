@@ -9,7 +9,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::prelude::SessionContext;
 use serde_json::Value;
 
-use crate::columns::Pair;
+use crate::columns::{Column, Pair};
 use crate::partition::Partition;
 use crate::side::{Group, Groups, Side};
 use crate::{Error, Result};
@@ -64,7 +64,8 @@ pub struct Comparison {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Check {
     /// What: `row_count`, `partitions`, `partition_row_count`, `column`, `type`, `null_count`,
-    /// `nan_count`, `min`, `max`, `sum`, `length` or `checksum`.
+    /// `nan_count`, `min`, `max`, `sum`, `length`, `checksum` or `row_checksum`. The last one is made
+    /// where all others are equal, and finds cells that changed places between rows.
     pub name: &'static str,
     /// Of which column, where it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,14 +126,16 @@ pub(crate) async fn compare_sides(
             &table.keys,
         ),
     };
-    let of_source: Vec<_> = pairs
-        .iter()
-        .filter_map(|pair| Some((pair.source.as_ref()?.name.clone(), pair.ticks)))
-        .collect();
-    let of_table: Vec<_> = pairs
-        .iter()
-        .filter_map(|pair| Some((pair.table.as_ref()?.name.clone(), pair.ticks)))
-        .collect();
+    let looks = |side: fn(&Pair) -> Option<&Column>| -> Vec<_> {
+        let columns = pairs
+            .iter()
+            .filter_map(|pair| Some((side(pair)?, pair.look())));
+        columns
+            .map(|(column, look)| (column.name.clone(), look))
+            .collect()
+    };
+    let of_source = looks(|pair| pair.source.as_ref());
+    let of_table = looks(|pair| pair.table.as_ref());
     let filter = &options.partition_filter;
     let (source_groups, table_groups) = tokio::try_join!(
         Box::pin(source.groups(context, filter, &of_source)),
@@ -213,23 +216,35 @@ impl Judge<'_> {
         table: &Group,
         one_sided: &mut [(u64, u64)],
     ) -> datafusion::error::Result<()> {
-        let (mut of_source, mut of_table) = (0.., 0..);
+        let rows = source.rows;
+        let (source, table) = (source.profiles()?, table.profiles()?);
+        let (mut of_source, mut of_table) = (source.columns.iter(), table.columns.iter());
+        let mut all_equal = true;
         for (pair, values) in self.pairs.iter().zip(one_sided) {
-            let source_index = pair.source.as_ref().and_then(|_| of_source.next());
-            let table_index = pair.table.as_ref().and_then(|_| of_table.next());
-            if pair.type_conflict().is_some() {
-                continue;
+            let own = pair.source.as_ref().and_then(|_| of_source.next());
+            let other = pair.table.as_ref().and_then(|_| of_table.next());
+            match (own, other) {
+                _ if pair.type_conflict().is_some() => {}
+                (Some(own), Some(other)) => {
+                    for (check, differing) in pair.statistics(own, other) {
+                        all_equal &= differing.is_none();
+                        self.tally
+                            .check(check, Some(&pair.name), partition, differing);
+                    }
+                }
+                _ => {
+                    values.0 += own.map_or(0, |own| own.values);
+                    values.1 += other.map_or(0, |other| other.values);
+                }
             }
-            let (source, table) = (source.profile(source_index)?, table.profile(table_index)?);
-            if source_index.is_none() || table_index.is_none() {
-                values.0 += source.values;
-                values.1 += table.values;
-                continue;
-            }
-            for (check, differing) in pair.statistics(&source, &table) {
-                self.tally
-                    .check(check, Some(&pair.name), partition, differing);
-            }
+        }
+        // Where cells differ, rows do; what is left to find is equal cells in other rows.
+        if all_equal && rows > 0 && !self.pairs.is_empty() {
+            let checksums = (source.row_checksum, table.row_checksum);
+            let hex = |checksum: u128| Value::from(format!("{checksum:032x}"));
+            let differing =
+                (checksums.0 != checksums.1).then(|| (hex(checksums.0), hex(checksums.1)));
+            self.tally.check(ROW_CHECKSUM, None, partition, differing);
         }
         Ok(())
     }
@@ -241,7 +256,7 @@ impl Judge<'_> {
                 continue;
             }
             let differ = *source > 0 || *table > 0;
-            let spelled = |column: &Option<crate::columns::Column>| {
+            let spelled = |column: &Option<Column>| {
                 column
                     .as_ref()
                     .map_or(Value::Null, |column| Value::from(column.name.clone()))
@@ -256,6 +271,7 @@ impl Judge<'_> {
 const ROW_COUNT: &str = "row_count";
 const PARTITIONS: &str = "partitions";
 const PARTITION_ROW_COUNT: &str = "partition_row_count";
+const ROW_CHECKSUM: &str = "row_checksum";
 const COLUMN: &str = "column";
 const TYPE: &str = "type";
 

@@ -3,6 +3,8 @@
 use arrow::datatypes::i256;
 use datafusion::error::{DataFusionError, Result};
 
+use xxhash_rust::xxh3::xxh3_128;
+
 use crate::canonical::{Cells, Measure};
 
 /// How many bytes of the least and the greatest text are kept. Cutting keeps their order, so sides
@@ -11,6 +13,14 @@ pub(crate) const BOUND_BYTES: usize = 64;
 
 /// What a null adds to the checksum.
 const NULL_HASH: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+
+/// Statistics of the rows of a group.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Profiles {
+    pub(crate) columns: Box<[Profile]>,
+    /// The wrapping sum of the hashes of all rows.
+    pub(crate) row_checksum: u128,
+}
 
 /// Statistics of the cells of a column.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -39,25 +49,70 @@ pub(crate) enum Bound {
     Bytes(Box<[u8]>),
 }
 
-impl Profile {
-    /// The profile of a column that is not there.
-    pub(crate) fn all_null(rows: u64) -> Self {
+/// Hashes one more cell of a row.
+pub(crate) fn row_hash(row: u128, cell: u128) -> u128 {
+    let mut bytes = [0; 32];
+    bytes[..16].copy_from_slice(&row.to_le_bytes());
+    bytes[16..].copy_from_slice(&cell.to_le_bytes());
+    xxh3_128(&bytes)
+}
+
+impl Profiles {
+    pub(crate) fn new(columns: usize) -> Self {
         Self {
-            nulls: rows,
-            checksum: NULL_HASH.wrapping_mul(rows.into()),
-            ..Self::default()
+            columns: vec![Profile::default(); columns].into(),
+            row_checksum: 0,
         }
     }
 
-    /// Counts a cell in.
-    pub(crate) fn add(&mut self, cells: &Cells, row: usize, buffer: &mut Vec<u8>) {
+    /// Counts in what another part of the rows came to.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.row_checksum = self.row_checksum.wrapping_add(other.row_checksum);
+        for (own, other) in self.columns.iter_mut().zip(other.columns) {
+            own.merge(other);
+        }
+    }
+
+    /// What it takes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let bounds: usize = self.columns.iter().map(Profile::heap_bytes).sum();
+        bounds + size_of::<Profile>() * self.columns.len()
+    }
+
+    /// Writes it down, for other threads and for spilled state.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = self.row_checksum.to_le_bytes().to_vec();
+        for column in &self.columns {
+            column.write(&mut out);
+        }
+        out
+    }
+
+    /// Reads back what [`Self::to_bytes`] wrote.
+    pub(crate) fn from_bytes(mut bytes: &[u8]) -> Result<Self> {
+        let row_checksum = u128::from_le_bytes(take(&mut bytes)?);
+        let mut columns = Vec::new();
+        while !bytes.is_empty() {
+            columns.push(Profile::read(&mut bytes)?);
+        }
+        Ok(Self {
+            columns: columns.into(),
+            row_checksum,
+        })
+    }
+}
+
+impl Profile {
+    /// Counts a cell in; tells its hash.
+    pub(crate) fn add(&mut self, cells: &Cells, row: usize, buffer: &mut Vec<u8>) -> u128 {
         if cells.is_null(row) {
             self.nulls += 1;
             self.checksum = self.checksum.wrapping_add(NULL_HASH);
-            return;
+            return NULL_HASH;
         }
+        let hash = cells.hash(row, buffer);
         self.values += 1;
-        self.checksum = self.checksum.wrapping_add(cells.hash(row, buffer));
+        self.checksum = self.checksum.wrapping_add(hash);
         match cells.measure(row) {
             Measure::Number(number) => {
                 self.sum = self.sum.wrapping_add(number);
@@ -74,6 +129,7 @@ impl Profile {
             Measure::Entries(entries) => self.length = self.length.wrapping_add(entries as u64),
             Measure::Struct => {}
         }
+        hash
     }
 
     /// Counts in what another part of the rows came to.
@@ -123,9 +179,7 @@ impl Profile {
             .sum()
     }
 
-    /// Writes it down, for other threads and for spilled state.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(160);
+    fn write(&self, out: &mut Vec<u8>) {
         for number in [self.nulls, self.values, self.nans, self.length] {
             out.extend_from_slice(&number.to_le_bytes());
         }
@@ -149,12 +203,10 @@ impl Profile {
                 }
             }
         }
-        out
     }
 
-    /// Reads back what [`Self::to_bytes`] wrote.
-    pub(crate) fn from_bytes(mut bytes: &[u8]) -> Result<Self> {
-        let input = &mut bytes;
+    /// Reads back what [`Self::write`] wrote.
+    fn read(input: &mut &[u8]) -> Result<Self> {
         Ok(Self {
             nulls: u64::from_le_bytes(take(input)?),
             values: u64::from_le_bytes(take(input)?),
@@ -192,5 +244,5 @@ fn take<const N: usize>(input: &mut &[u8]) -> Result<[u8; N]> {
 }
 
 fn cut_short() -> DataFusionError {
-    DataFusionError::Internal("the profile of a column is cut short".to_owned())
+    DataFusionError::Internal("the profile of a partition is cut short".to_owned())
 }

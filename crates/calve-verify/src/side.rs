@@ -16,10 +16,9 @@ use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
-use crate::aggregate::ProfileFunction;
-use crate::canonical::Ticks;
+use crate::aggregate::{Look, ProfileFunction};
 use crate::partition::Value;
-use crate::profile::Profile;
+use crate::profile::Profiles;
 use crate::{Error, Result};
 
 /// What Hive writes in place of a null.
@@ -39,7 +38,7 @@ pub(crate) struct Side {
 #[derive(Debug, Default)]
 pub(crate) struct Group {
     pub(crate) rows: u64,
-    profiles: Vec<Box<[u8]>>,
+    profiles: Option<Box<[u8]>>,
 }
 
 /// The partitions of a side, in order.
@@ -88,7 +87,7 @@ impl Side {
         &self,
         context: &SessionContext,
         filter: &[(String, String)],
-        columns: &[(String, Ticks)],
+        columns: &[(String, Look)],
     ) -> Result<Groups> {
         let filters = filter
             .iter()
@@ -106,7 +105,7 @@ impl Side {
         &self,
         context: &SessionContext,
         filters: Vec<Expr>,
-        columns: &[(String, Ticks)],
+        columns: &[(String, Look)],
     ) -> DataFusionResult<Groups> {
         let mut rows = context.read_table(Arc::clone(&self.provider))?;
         for filter in filters {
@@ -119,10 +118,11 @@ impl Side {
             .map(|(index, key)| named(key).alias(format!("key {index}")))
             .collect();
         let mut aggregates = vec![count(lit(1_i64)).alias("row count")];
-        for (index, (column, ticks)) in columns.iter().enumerate() {
-            let function = AggregateUDF::new_from_impl(ProfileFunction::new(*ticks));
-            let profile = function.call(vec![named(column)]);
-            aggregates.push(profile.alias(format!("profile {index}")));
+        if !columns.is_empty() {
+            let looks = columns.iter().map(|(_, look)| *look).collect();
+            let function = AggregateUDF::new_from_impl(ProfileFunction::new(looks));
+            let columns = columns.iter().map(|(column, _)| named(column)).collect();
+            aggregates.push(function.call(columns).alias("profile"));
         }
         let mut batches = rows.aggregate(keys, aggregates)?.execute_stream().await?;
         let mut groups = Groups::new();
@@ -151,10 +151,9 @@ impl Side {
             let group = groups.entry(values).or_default();
             let count = counts.as_primitive::<Int64Type>().value(row);
             group.rows += u64::try_from(count).unwrap_or(0);
-            let profiles = profiles
-                .iter()
-                .map(|profile| profile.as_binary::<i32>().value(row));
-            group.add(profiles.map(Box::from).collect())?;
+            if let Some(profiles) = profiles.first() {
+                group.add(profiles.as_binary::<i32>().value(row))?;
+            }
         }
         Ok(())
     }
@@ -181,26 +180,22 @@ impl Side {
 }
 
 impl Group {
-    /// The profile of a column; `None` stands for a column that this side lacks.
-    pub(crate) fn profile(&self, index: Option<usize>) -> DataFusionResult<Profile> {
-        let bytes = index.and_then(|index| self.profiles.get(index));
-        bytes.map_or_else(
-            || Ok(Profile::all_null(self.rows)),
-            |bytes| Profile::from_bytes(bytes),
-        )
+    /// The profiles of its columns.
+    pub(crate) fn profiles(&self) -> DataFusionResult<Profiles> {
+        let bytes = self.profiles.as_deref();
+        bytes.map_or_else(|| Ok(Profiles::default()), Profiles::from_bytes)
     }
 
     /// Values that look alike to people are one partition, though the query told them apart.
-    fn add(&mut self, profiles: Vec<Box<[u8]>>) -> DataFusionResult<()> {
-        if self.profiles.is_empty() {
-            self.profiles = profiles;
-            return Ok(());
-        }
-        for (own, other) in self.profiles.iter_mut().zip(&profiles) {
-            let mut merged = Profile::from_bytes(own)?;
-            merged.merge(Profile::from_bytes(other)?);
-            *own = merged.to_bytes().into();
-        }
+    fn add(&mut self, bytes: &[u8]) -> DataFusionResult<()> {
+        self.profiles = Some(match &self.profiles {
+            None => bytes.into(),
+            Some(own) => {
+                let mut merged = Profiles::from_bytes(own)?;
+                merged.merge(Profiles::from_bytes(bytes)?);
+                merged.to_bytes().into()
+            }
+        });
         Ok(())
     }
 }
