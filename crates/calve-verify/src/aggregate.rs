@@ -43,7 +43,7 @@ impl ProfileFunction {
     fn groups(&self) -> Groups {
         Groups {
             looks: Arc::clone(&self.looks),
-            groups: Vec::new(),
+            profiles: Vec::new(),
             heap_bytes: 0,
             buffer: Vec::new(),
         }
@@ -88,23 +88,23 @@ impl AggregateUDFImpl for ProfileFunction {
 #[derive(Debug)]
 struct Groups {
     looks: Arc<[Look]>,
-    groups: Vec<Profiles>,
+    profiles: Vec<Profiles>,
     heap_bytes: usize,
     buffer: Vec<u8>,
 }
 
 impl Groups {
     fn grow(&mut self, total: usize) {
-        if self.groups.len() < total {
+        if self.profiles.len() < total {
             let empty = Profiles::new(self.looks.len());
-            self.heap_bytes += (total - self.groups.len()) * empty.heap_bytes();
-            self.groups.resize(total, empty);
+            self.heap_bytes += (total - self.profiles.len()) * empty.heap_bytes();
+            self.profiles.resize(total, empty);
         }
     }
 
     fn emit(&mut self, emit_to: EmitTo) -> ArrayRef {
-        let taken = emit_to.take_needed(&mut self.groups);
-        self.heap_bytes = self.groups.iter().map(Profiles::heap_bytes).sum();
+        let taken = emit_to.take_needed(&mut self.profiles);
+        self.heap_bytes = self.profiles.iter().map(Profiles::heap_bytes).sum();
         Arc::new(BinaryArray::from_iter_values(
             taken.iter().map(Profiles::to_bytes),
         ))
@@ -125,7 +125,7 @@ impl GroupsAccumulator for Groups {
             let cells = Cells::new(array, look.ticks)?;
             for (row, group) in group_indices.iter().enumerate() {
                 if is_wanted(filter, row) {
-                    let profile = &mut self.groups[*group].columns[index];
+                    let profile = &mut self.profiles[*group].columns[index];
                     let before = profile.heap_bytes();
                     let hash = profile.add(&cells, row, &mut self.buffer);
                     self.heap_bytes = self.heap_bytes + profile.heap_bytes() - before;
@@ -137,7 +137,7 @@ impl GroupsAccumulator for Groups {
         }
         for (row, group) in group_indices.iter().enumerate() {
             if is_wanted(filter, row) {
-                let profiles = &mut self.groups[*group];
+                let profiles = &mut self.profiles[*group];
                 profiles.row_checksum = profiles.row_checksum.wrapping_add(rows[row]);
             }
         }
@@ -156,7 +156,7 @@ impl GroupsAccumulator for Groups {
         for (row, group) in group_indices.iter().enumerate() {
             if is_wanted(filter, row) && !states.is_null(row) {
                 let other = Profiles::from_bytes(states.value(row))?;
-                let profiles = &mut self.groups[*group];
+                let profiles = &mut self.profiles[*group];
                 let before = profiles.heap_bytes();
                 profiles.merge(other);
                 self.heap_bytes = self.heap_bytes + profiles.heap_bytes() - before;
@@ -174,7 +174,7 @@ impl GroupsAccumulator for Groups {
     }
 
     fn size(&self) -> usize {
-        self.groups.capacity() * size_of::<Profiles>() + self.heap_bytes + self.buffer.capacity()
+        self.profiles.capacity() * size_of::<Profiles>() + self.heap_bytes + self.buffer.capacity()
     }
 }
 
@@ -189,7 +189,7 @@ struct OneGroup(Groups);
 impl OneGroup {
     fn value(&mut self) -> ScalarValue {
         self.0.grow(1);
-        ScalarValue::Binary(Some(self.0.groups[0].to_bytes()))
+        ScalarValue::Binary(Some(self.0.profiles[0].to_bytes()))
     }
 }
 

@@ -6,6 +6,7 @@
 //! fields that are not null, lists in their order, maps as sets of entries.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, FixedSizeBinaryArray,
@@ -156,8 +157,8 @@ fn plain_type(data_type: &DataType) -> Option<DataType> {
     match data_type {
         DataType::Dictionary(_, values) => Some(values.as_ref().clone()),
         DataType::RunEndEncoded(_, values) => Some(values.data_type().clone()),
-        DataType::ListView(item) => Some(DataType::List(item.clone())),
-        DataType::LargeListView(item) => Some(DataType::LargeList(item.clone())),
+        DataType::ListView(item) => Some(DataType::List(Arc::clone(item))),
+        DataType::LargeListView(item) => Some(DataType::LargeList(Arc::clone(item))),
         _ => None,
     }
 }
@@ -172,7 +173,9 @@ impl Values {
                 let at = Box::new(move |row| array.value(row));
                 Self::Wide { at, scale }
             }
-            DataType::Float16 => float::<Float16Type>(array, |value| value.to_f64()),
+            DataType::Float16 => {
+                float::<Float16Type>(array, <Float16Type as ArrowPrimitiveType>::Native::to_f64)
+            }
             DataType::Float32 => float::<Float32Type>(array, f64::from),
             DataType::Float64 => float::<Float64Type>(array, |value| value),
             DataType::Struct(fields) => {

@@ -1,5 +1,7 @@
 //! Which columns of the two sides belong together, and how their statistics compare.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef, Date32Array, Time64NanosecondArray, TimestampNanosecondArray};
 use arrow::array::{Time64MicrosecondArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Decimal256Type, DecimalType, Field, Schema, TimeUnit, i256};
@@ -46,6 +48,9 @@ pub(crate) enum Kind {
 
 /// One statistic of a column, and the two sides' values where they differ.
 pub(crate) type Statistic = (&'static str, Option<(Value, Value)>);
+
+/// A value for people, and for numbers also what to compare instead of that.
+type Shown = (Value, Option<(i256, i8)>);
 
 impl Pair {
     /// Matches columns by name: exactly, or else in any case. Key columns are left out.
@@ -137,7 +142,7 @@ impl Pair {
                 differ.then(|| (Value::from(source), Value::from(table))),
             )
         };
-        let both = |name, value: &dyn Fn(&Profile, Kind) -> (Value, Option<(i256, i8)>)| {
+        let both = |name, value: &dyn Fn(&Profile, Kind) -> Shown| {
             let (source, table) = (value(source, source_kind), value(table, table_kind));
             let equal = match (source.1, table.1) {
                 (Some(source), Some(table)) => source == table,
@@ -258,8 +263,8 @@ impl Kind {
         }
     }
 
-    /// A bound for people, and for numbers also what to compare instead of that.
-    fn bound(self, bound: Option<&Bound>, ticks: Ticks) -> (Value, Option<(i256, i8)>) {
+    /// A bound, as it is shown and compared.
+    fn bound(self, bound: Option<&Bound>, ticks: Ticks) -> Shown {
         match bound {
             None => (Value::Null, None),
             Some(Bound::Float(float)) => (float_value(*float), None),
@@ -277,24 +282,16 @@ impl Kind {
             (Self::Boolean, ..) => return Value::from(number != i256::ZERO),
             (Self::Date, ..) => return date(number, ticks),
             (Self::Timestamp, Some(value), Ticks::Micros) => {
-                Some(std::sync::Arc::new(TimestampMicrosecondArray::from(vec![
-                    value,
-                ])))
+                Some(Arc::new(TimestampMicrosecondArray::from(vec![value])))
             }
             (Self::Timestamp, Some(value), Ticks::Nanos) => {
-                Some(std::sync::Arc::new(TimestampNanosecondArray::from(vec![
-                    value,
-                ])))
+                Some(Arc::new(TimestampNanosecondArray::from(vec![value])))
             }
             (Self::Time, Some(value), Ticks::Micros) => {
-                Some(std::sync::Arc::new(Time64MicrosecondArray::from(vec![
-                    value,
-                ])))
+                Some(Arc::new(Time64MicrosecondArray::from(vec![value])))
             }
             (Self::Time, Some(value), Ticks::Nanos) => {
-                Some(std::sync::Arc::new(Time64NanosecondArray::from(vec![
-                    value,
-                ])))
+                Some(Arc::new(Time64NanosecondArray::from(vec![value])))
             }
             _ => None,
         };

@@ -182,7 +182,7 @@ impl Judge<'_> {
             let (source, table) = if self.keys.is_empty() {
                 (sides.0.unwrap_or(&nothing), sides.1.unwrap_or(&nothing))
             } else {
-                let only = self.only_one(sides);
+                let only = only_one(sides);
                 let is_one_sided = only.is_some();
                 self.tally.check(PARTITIONS, None, &partition, only);
                 let (Some(source), Some(table), false) = (sides.0, sides.1, is_one_sided) else {
@@ -201,12 +201,6 @@ impl Judge<'_> {
         }
         self.missing_columns(&one_sided);
         Ok(self.tally.into_comparison(partitions.len(), source, table))
-    }
-
-    /// The numbers of rows of a partition that only one side has.
-    fn only_one(&self, sides: (Option<&Group>, Option<&Group>)) -> Option<(Value, Value)> {
-        let rows = |group: Option<&Group>| group.map_or(Value::Null, |group| group.rows.into());
-        (sides.0.is_none() || sides.1.is_none()).then(|| (rows(sides.0), rows(sides.1)))
     }
 
     fn columns(
@@ -266,6 +260,12 @@ impl Judge<'_> {
             self.tally.check(COLUMN, Some(&pair.name), &nowhere, values);
         }
     }
+}
+
+/// The numbers of rows of a partition that only one side has.
+fn only_one(sides: (Option<&Group>, Option<&Group>)) -> Option<(Value, Value)> {
+    let rows = |group: Option<&Group>| group.map_or(Value::Null, |group| group.rows.into());
+    (sides.0.is_none() || sides.1.is_none()).then(|| (rows(sides.0), rows(sides.1)))
 }
 
 const ROW_COUNT: &str = "row_count";

@@ -65,31 +65,3 @@ impl PartialOrd for Value {
         Some(self.cmp(other))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_ordered_for_people() {
-        let mut values = [Some("b"), Some("10"), None, Some("9"), Some("09"), Some("")]
-            .map(|value| Value(value.map(ToOwned::to_owned)));
-        values.sort();
-        let sorted: Vec<_> = values.iter().map(|value| value.0.as_deref()).collect();
-        assert_eq!(
-            sorted,
-            [None, Some("09"), Some("9"), Some("10"), Some(""), Some("b")]
-        );
-    }
-
-    #[test]
-    fn partitions_are_written_as_folders_are() {
-        let keys = ["y".to_owned(), "k".to_owned()];
-        let partition = Partition::new(&keys, &[Value(Some("2024".to_owned())), Value(None)]);
-        assert_eq!(partition.to_string(), "y=2024/k is null");
-        assert_eq!(
-            serde_json::to_string(&partition).unwrap(),
-            r#"{"y":"2024","k":null}"#
-        );
-    }
-}

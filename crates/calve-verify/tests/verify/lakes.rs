@@ -109,9 +109,9 @@ fn schema() -> SchemaRef {
 const HOUR: i64 = 3_600_000_000;
 
 fn rows() -> Rows {
-    let row = |id: i64| {
-        json!({"id": id, "name": format!("name {id}"), "amount": id * 101, "score": 0.1 * id as f64,
-            "at": 1_714_521_600_000_000_i64 + id * HOUR,
+    let row = |id: i32| {
+        json!({"id": id, "name": format!("name {id}"), "amount": id * 101, "score": f64::from(id) * 0.1,
+            "at": 1_714_521_600_000_000_i64 + i64::from(id) * HOUR,
             "info": {"city": format!("city {id}"), "tags": ["a", format!("{id}")]}})
     };
     let mut odd = row(3);
@@ -154,33 +154,37 @@ fn found(report: &Report) -> Vec<String> {
         .collect()
 }
 
+/// Changes a copy of the lake; the table is compared with that.
+async fn check_planted(plant: impl Fn(&mut Rows), expected: &[&str]) {
+    let home = Home::new().await;
+    let mut rows = rows();
+    write(&home.path("lake"), &rows);
+    home.add("lake", "db.t").await;
+    plant(&mut rows);
+    write(&home.path("changed"), &rows);
+    let report = home.verify("changed", "db.t").await.unwrap();
+    assert_eq!(found(&report), expected);
+    assert_eq!(report.differences_count, expected.len() as u64);
+    assert_eq!(report.equal, expected.is_empty());
+    assert_eq!(report.checks.iter().all(|check| check.equal), report.equal);
+}
+
+/// Changes a cell of the first partition.
+fn cell(rows: &mut Rows, row: usize, path: &str, value: Value) {
+    *rows.get_mut("1").unwrap()[row].pointer_mut(path).unwrap() = value;
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn planted_differences_are_found() {
-    async fn check(plant: impl Fn(&mut Rows), expected: &[&str]) {
-        let home = Home::new().await;
-        let mut rows = rows();
-        write(&home.path("lake"), &rows);
-        home.add("lake", "db.t").await;
-        plant(&mut rows);
-        write(&home.path("changed"), &rows);
-        let report = home.verify("changed", "db.t").await.unwrap();
-        assert_eq!(found(&report), expected);
-        assert_eq!(report.differences_count, expected.len() as u64);
-        assert_eq!(report.equal, expected.is_empty());
-        assert_eq!(report.checks.iter().all(|check| check.equal), report.equal);
-    }
-    let cell = |rows: &mut Rows, row: usize, path: &str, value: Value| {
-        *rows.get_mut("1").unwrap()[row].pointer_mut(path).unwrap() = value;
-    };
-    check(|_| {}, &[]).await;
+async fn planted_differences_of_rows_are_found() {
+    check_planted(|_| {}, &[]).await;
     // The order of rows is no difference.
-    check(|rows| rows.get_mut("1").unwrap().reverse(), &[]).await;
-    check(
+    check_planted(|rows| rows.get_mut("1").unwrap().reverse(), &[]).await;
+    check_planted(
         |rows| drop(rows.get_mut("1").unwrap().pop()),
         &["day=1: - partition_row_count: 2 3"],
     )
     .await;
-    check(
+    check_planted(
         |rows| {
             let rows = rows.get_mut("2").unwrap();
             rows.push(rows[0].clone());
@@ -188,8 +192,78 @@ async fn planted_differences_are_found() {
         &["day=2: - partition_row_count: 3 2"],
     )
     .await;
+    check_planted(
+        |rows| {
+            let moved = rows.remove("2").unwrap();
+            rows.insert("3", moved);
+        },
+        &["day=2: - partitions: null 2", "day=3: - partitions: 2 null"],
+    )
+    .await;
+    check_planted(
+        |rows| {
+            let moved = rows.get_mut("2").unwrap().pop().unwrap();
+            rows.get_mut("1").unwrap().push(moved);
+        },
+        &[
+            "day=1: - partition_row_count: 4 3",
+            "day=2: - partition_row_count: 1 2",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn planted_differences_of_cells_are_found() {
+    check_planted(
+        |rows| cell(rows, 1, "/name", json!("name X")),
+        &[
+            "day=1: name max: \"name X\" \"name 2\"",
+            "day=1: name checksum: null null",
+        ],
+    )
+    .await;
+    check_planted(
+        |rows| cell(rows, 2, "/name", json!("")),
+        &[
+            "day=1: name null_count: 0 1",
+            "day=1: name min: \"\" \"name 1\"",
+            "day=1: name checksum: null null",
+        ],
+    )
+    .await;
+    // Changed so that no statistic but the checksum sees it.
+    check_planted(
+        |rows| cell(rows, 1, "/score", json!(0.200_000_000_000_000_04)),
+        &["day=1: score checksum: null null"],
+    )
+    .await;
+    check_planted(
+        |rows| cell(rows, 1, "/at", json!(1_714_521_600_000_000_i64 + HOUR)),
+        &["day=1: at checksum: null null"],
+    )
+    .await;
+    check_planted(
+        |rows| cell(rows, 0, "/info/city", json!("City 1")),
+        &["day=1: info checksum: null null"],
+    )
+    .await;
+    check_planted(
+        |rows| cell(rows, 0, "/info/tags", json!(["1", "a"])),
+        &["day=1: info checksum: null null"],
+    )
+    .await;
+    check_planted(
+        |rows| rows.get_mut("2").unwrap()[0]["info"]["tags"] = Value::Null,
+        &["day=2: info checksum: null null"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_and_a_doubled_row_are_found() {
     // One lost, another doubled.
-    check(
+    check_planted(
         |rows| {
             let rows = rows.get_mut("1").unwrap();
             for name in ["id", "amount", "score", "at", "info"] {
@@ -208,68 +282,6 @@ async fn planted_differences_are_found() {
             "day=1: at max: \"2024-05-01T02:00:00\" \"2024-05-01T03:00:00\"",
             "day=1: at checksum: null null",
             "day=1: info checksum: null null",
-        ],
-    )
-    .await;
-    check(
-        |rows| cell(rows, 1, "/name", json!("name X")),
-        &[
-            "day=1: name max: \"name X\" \"name 2\"",
-            "day=1: name checksum: null null",
-        ],
-    )
-    .await;
-    check(
-        |rows| cell(rows, 2, "/name", json!("")),
-        &[
-            "day=1: name null_count: 0 1",
-            "day=1: name min: \"\" \"name 1\"",
-            "day=1: name checksum: null null",
-        ],
-    )
-    .await;
-    // Changed so that no statistic but the checksum sees it.
-    check(
-        |rows| cell(rows, 1, "/score", json!(0.200_000_000_000_000_04)),
-        &["day=1: score checksum: null null"],
-    )
-    .await;
-    check(
-        |rows| cell(rows, 1, "/at", json!(1_714_521_600_000_000_i64 + HOUR)),
-        &["day=1: at checksum: null null"],
-    )
-    .await;
-    check(
-        |rows| cell(rows, 0, "/info/city", json!("City 1")),
-        &["day=1: info checksum: null null"],
-    )
-    .await;
-    check(
-        |rows| cell(rows, 0, "/info/tags", json!(["1", "a"])),
-        &["day=1: info checksum: null null"],
-    )
-    .await;
-    check(
-        |rows| rows.get_mut("2").unwrap()[0]["info"]["tags"] = Value::Null,
-        &["day=2: info checksum: null null"],
-    )
-    .await;
-    check(
-        |rows| {
-            let moved = rows.remove("2").unwrap();
-            rows.insert("3", moved);
-        },
-        &["day=2: - partitions: null 2", "day=3: - partitions: 2 null"],
-    )
-    .await;
-    check(
-        |rows| {
-            let moved = rows.get_mut("2").unwrap().pop().unwrap();
-            rows.get_mut("1").unwrap().push(moved);
-        },
-        &[
-            "day=1: - partition_row_count: 4 3",
-            "day=2: - partition_row_count: 1 2",
         ],
     )
     .await;

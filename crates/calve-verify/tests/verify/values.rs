@@ -73,7 +73,9 @@ fn list(rows: Vec<Option<Vec<Option<i32>>>>) -> ArrayRef {
     Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(rows))
 }
 
-fn map(rows: &[Option<&[(&str, Option<i32>)]>]) -> ArrayRef {
+type Entries<'a> = &'a [(&'a str, Option<i32>)];
+
+fn map(rows: &[Option<Entries<'_>>]) -> ArrayRef {
     let mut builder = MapBuilder::new(None, StringBuilder::new(), Int32Builder::new());
     for row in rows {
         for (key, value) in row.unwrap_or_default() {
@@ -93,79 +95,84 @@ fn structs(columns: Vec<(&str, ArrayRef)>) -> ArrayRef {
     Arc::new(StructArray::from(columns.collect::<Vec<_>>()))
 }
 
+async fn check_equal(one: impl Array + 'static, other: impl Array + 'static) {
+    let (one, other) = (
+        arrow::array::make_array(one.to_data()),
+        arrow::array::make_array(other.to_data()),
+    );
+    assert_eq!(
+        checks(Arc::clone(&one), Arc::clone(&other)).await,
+        Vec::<&str>::new(),
+        "{one:?} {other:?}"
+    );
+}
+
 #[tokio::test]
-async fn values_are_equal_however_they_are_stored() {
-    async fn check(one: impl Array + 'static, other: impl Array + 'static) {
-        let (one, other) = (
-            arrow::array::make_array(one.to_data()),
-            arrow::array::make_array(other.to_data()),
-        );
-        assert_eq!(
-            checks(Arc::clone(&one), Arc::clone(&other)).await,
-            Vec::<&str>::new(),
-            "{one:?} {other:?}"
-        );
-    }
+async fn plain_values_are_equal_however_they_are_stored() {
     let text = texts(&[Some("b"), None, Some(""), Some("b"), Some("a")]);
     let dictionary: DictionaryArray<Int32Type> = text.iter().collect();
-    check(text.clone(), dictionary).await;
-    check(text.clone(), text.iter().collect::<LargeStringArray>()).await;
-    check(text.clone(), text.iter().collect::<StringViewArray>()).await;
-    check(
+    check_equal(text.clone(), dictionary).await;
+    check_equal(text.clone(), text.iter().collect::<LargeStringArray>()).await;
+    check_equal(text.clone(), text.iter().collect::<StringViewArray>()).await;
+    check_equal(
         BinaryArray::from(vec![&b"x"[..], b"\xff"]),
         BinaryViewArray::from(vec![&b"\xff"[..], b"x"]),
     )
     .await;
-    check(
+    check_equal(
         Int32Array::from(vec![1, -2]),
         Int64Array::from(vec![-2_i64, 1]),
     )
     .await;
-    check(Int64Array::from(vec![9]), UInt64Array::from(vec![9_u64])).await;
-    check(
+    check_equal(Int64Array::from(vec![9]), UInt64Array::from(vec![9_u64])).await;
+    check_equal(
         decimals(&[1050, -300, 0], 9, 2),
         decimals(&[105_000, -30_000, 0], 18, 4),
     )
     .await;
-    check(decimals(&[1000, 0], 9, 2), Int32Array::from(vec![10, 0])).await;
+    check_equal(decimals(&[1000, 0], 9, 2), Int32Array::from(vec![10, 0])).await;
     let wide = Decimal256Array::from(vec![i256::from_i128(1050)]);
-    check(
+    check_equal(
         decimals(&[105], 9, 1),
         wide.with_precision_and_scale(50, 2).unwrap(),
     )
     .await;
-    check(
+    check_equal(
         Float64Array::from(vec![0.0, f64::NAN, 0.5]),
         Float64Array::from(vec![-0.0, -f64::NAN, 0.5]),
     )
     .await;
-    check(
+    check_equal(
         Float32Array::from(vec![0.5, f32::INFINITY]),
         Float64Array::from(vec![f64::INFINITY, 0.5]),
     )
     .await;
-    check(
+    check_equal(
         TimestampMillisecondArray::from(vec![-1, 5]).with_timezone("UTC"),
         TimestampMicrosecondArray::from(vec![-1_000, 5_000]),
     )
     .await;
     // The side that cannot hold nanoseconds decides.
-    check(
+    check_equal(
         TimestampNanosecondArray::from(vec![-1, 1_999]),
         TimestampMicrosecondArray::from(vec![-1, 1]),
     )
     .await;
-    check(
+    check_equal(
         Date32Array::from(vec![-1, 2]),
         TimestampMicrosecondArray::from(vec![-86_400_000_000, 2 * 86_400_000_000]),
     )
     .await;
-    check(NullArray::new(2), texts(&[None, None])).await;
+    check_equal(NullArray::new(2), texts(&[None, None])).await;
+}
+
+#[tokio::test]
+async fn nested_values_are_equal_however_they_are_stored() {
     let items = list(vec![Some(vec![Some(1), None]), None, Some(vec![])]);
     let item = Arc::new(Field::new("element", DataType::Int64, true));
     let large = cast(&items, &DataType::LargeList(item)).unwrap();
-    check(items, large).await;
-    check(
+    check_equal(items, large).await;
+    check_equal(
         map(&[Some(&[("a", Some(1)), ("b", None)]), None, Some(&[])]),
         map(&[Some(&[("b", None), ("a", Some(1))]), None, Some(&[])]),
     )
@@ -176,30 +183,31 @@ async fn values_are_equal_however_they_are_stored() {
     );
     let nothing: ArrayRef = Arc::new(texts(&[None]));
     let word: ArrayRef = Arc::new(texts(&[Some("w")]));
-    check(
+    check_equal(
         structs(vec![("Id", small), ("word", Arc::clone(&word))]),
         structs(vec![("word", word), ("id", large), ("new", nothing)]),
     )
     .await;
 }
 
+async fn check_different(one: ArrayRef, other: ArrayRef, expected: &[&str]) {
+    assert_eq!(
+        checks(Arc::clone(&one), Arc::clone(&other)).await,
+        expected,
+        "{one:?} {other:?}"
+    );
+}
+
 #[tokio::test]
-async fn values_that_differ_are_told_apart() {
-    async fn check(one: ArrayRef, other: ArrayRef, expected: &[&str]) {
-        assert_eq!(
-            checks(Arc::clone(&one), Arc::clone(&other)).await,
-            expected,
-            "{one:?} {other:?}"
-        );
-    }
+async fn plain_values_that_differ_are_told_apart() {
     let text = |values: &[Option<&str>]| -> ArrayRef { Arc::new(texts(values)) };
-    check(
+    check_different(
         text(&[Some("")]),
         text(&[None]),
         &["null_count", "min", "max", "checksum"],
     )
     .await;
-    check(
+    check_different(
         text(&[Some("a"), Some("bc"), Some("d")]),
         text(&[Some("a"), Some("b"), Some("d")]),
         &["length", "checksum"],
@@ -207,64 +215,68 @@ async fn values_that_differ_are_told_apart() {
     .await;
     // Beyond what is kept of bounds.
     let (long, other) = ("x".repeat(100) + "a", "x".repeat(100) + "b");
-    check(text(&[Some(&long)]), text(&[Some(&other)]), &["checksum"]).await;
-    check(
+    check_different(text(&[Some(&long)]), text(&[Some(&other)]), &["checksum"]).await;
+    check_different(
         Arc::new(Float64Array::from(vec![f64::NAN, 1.0])),
         Arc::new(Float64Array::from(vec![Some(1.0), None])),
         &["null_count", "nan_count", "checksum"],
     )
     .await;
-    check(
+    check_different(
         decimals(&[100, 200], 9, 2),
         decimals(&[100, 200], 9, 1),
         &["min", "max", "sum", "checksum"],
     )
     .await;
     // Equal sums, equal bounds.
-    check(
+    check_different(
         Arc::new(Int32Array::from(vec![0, 3, 4, 9])),
         Arc::new(Int32Array::from(vec![0, 2, 5, 9])),
         &["checksum"],
     )
     .await;
-    check(
+    check_different(
         Arc::new(TimestampNanosecondArray::from(vec![1])),
         Arc::new(TimestampNanosecondArray::from(vec![2])),
         &["min", "max", "checksum"],
     )
     .await;
-    check(
+    check_different(
         Arc::new(Int32Array::from(vec![1])),
         text(&[Some("1")]),
         &["type"],
     )
     .await;
+}
+
+#[tokio::test]
+async fn nested_values_that_differ_are_told_apart() {
     let one_and_two = list(vec![Some(vec![Some(1), Some(2)])]);
-    check(
+    check_different(
         Arc::clone(&one_and_two),
         list(vec![Some(vec![Some(2), Some(1)])]),
         &["checksum"],
     )
     .await;
-    check(
+    check_different(
         one_and_two,
         list(vec![Some(vec![Some(1), Some(2), None])]),
         &["length", "checksum"],
     )
     .await;
-    check(
+    check_different(
         list(vec![Some(vec![])]),
         list(vec![None]),
         &["null_count", "checksum"],
     )
     .await;
-    check(
+    check_different(
         list(vec![Some(vec![Some(1)]), Some(vec![])]),
         list(vec![Some(vec![]), Some(vec![Some(1), None])]),
         &["length", "checksum"],
     )
     .await;
-    check(
+    check_different(
         map(&[Some(&[("a", Some(1)), ("b", Some(2))])]),
         map(&[Some(&[("a", Some(2)), ("b", Some(1))])]),
         &["checksum"],
@@ -274,7 +286,7 @@ async fn values_that_differ_are_told_apart() {
         Arc::new(Int32Array::from(vec![1])),
         Arc::new(Int32Array::from(vec![None])),
     );
-    check(
+    check_different(
         structs(vec![("a", Arc::clone(&one)), ("b", Arc::clone(&null))]),
         structs(vec![("a", null), ("b", one)]),
         &["checksum"],
@@ -323,7 +335,7 @@ async fn columns_are_matched_by_name() {
     check(&found.await, &[]);
     let found = compared(
         pair(["a", "b"], [&one, &null]),
-        table(vec![("a", one.clone())]),
+        table(vec![("a", Arc::clone(&one))]),
         &[],
     );
     check(&found.await, &[]);
@@ -373,4 +385,23 @@ async fn lists_are_cut_and_counts_are_not() {
     assert_eq!(found.partitions_compared, 1_500);
     let third = &found.differences[8];
     assert_eq!(third.partition.to_string(), "k=2");
+}
+
+#[tokio::test]
+async fn partitions_come_in_the_order_people_expect() {
+    let keys = [Some("b"), Some("10"), None, Some("9"), Some("09"), Some("")];
+    let keyed = table(vec![("k", Arc::new(texts(&keys)) as ArrayRef)]);
+    let other = table(vec![("K", Arc::new(texts(&[Some("a/b")])) as ArrayRef)]);
+    let found = compared(keyed, other, &["k"]).await;
+    let differences = found.differences.iter();
+    let partitions: Vec<_> = differences
+        .map(|found| found.partition.to_string())
+        .collect();
+    assert_eq!(
+        partitions,
+        ["k is null", "k=09", "k=9", "k=10", "k=", "k=a/b", "k=b"]
+    );
+    let json = serde_json::to_string(&found.differences[0]).unwrap();
+    let expected = r#"{"partition":{"k":null},"check":"partitions","source":1,"table":null}"#;
+    assert_eq!(json, expected);
 }
