@@ -3,30 +3,27 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use iceberg::spec::{
-    Literal, PartitionSpec, PrimitiveLiteral, PrimitiveType, Schema, Struct, TableMetadata,
-    Transform, Type,
+    Literal, PartitionSpec, PrimitiveLiteral, PrimitiveType, Struct, TableMetadata, Transform, Type,
 };
 
 use crate::manifest::PartitionColumn;
 use crate::{Error, Result};
 
-/// The fields of a spec with the types of their values, by a schema that has all their sources.
+/// The fields of a spec with the types of their values.
+///
+/// # Errors
+/// When one of the types is not known: its column is in no schema of the table.
 pub(crate) fn partition_columns(
     spec: &PartitionSpec,
-    schema: &Schema,
+    types: &[Option<PrimitiveType>],
 ) -> Result<Vec<PartitionColumn>> {
-    let fields = spec.fields().iter();
+    let fields = spec.fields().iter().zip(types);
     fields
-        .map(|field| {
-            let source = schema.field_by_id(field.source_id);
-            let value = source.and_then(|source| {
-                let result = field.transform.result_type(&source.field_type).ok()?;
-                result.as_primitive_type().cloned()
-            });
+        .map(|(field, primitive)| {
             Ok(PartitionColumn {
                 id: field.field_id,
                 name: field.name.clone(),
-                primitive: value.ok_or_else(|| Error::PartitionSource {
+                primitive: primitive.clone().ok_or_else(|| Error::PartitionSource {
                     spec_id: spec.spec_id(),
                     field: field.name.clone(),
                     source_id: field.source_id,

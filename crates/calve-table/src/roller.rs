@@ -6,7 +6,7 @@ use calve_base::Location;
 use calve_storage::Storage;
 use iceberg::spec::{
     DataContentType, DataFile, FormatVersion, ManifestContentType, ManifestFile, ManifestStatus,
-    PartitionSpecRef, SchemaRef, TableMetadata,
+    PartitionSpecRef, PrimitiveType, SchemaRef, TableMetadata,
 };
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::manifest::{ContentFile, EncodedManifest, Entry, ManifestEncoder};
+use crate::partition::{partition_columns, value_types};
 use crate::properties;
 use crate::task::joined;
 use crate::totals::FileTotals;
@@ -36,7 +37,8 @@ pub struct ManifestRoller {
     default_spec_id: i32,
     snapshot_id: i64,
     messages: mpsc::Sender<Message>,
-    worker: JoinHandle<Result<Option<WrittenManifests>>>,
+    /// Gone once its outcome is known.
+    worker: Option<JoinHandle<Result<Option<WrittenManifests>>>>,
 }
 
 /// Manifests that are written but belong to no snapshot yet.
@@ -58,10 +60,17 @@ struct Target {
     storage: Storage,
     folder: Location,
     version: FormatVersion,
-    specs: Vec<PartitionSpecRef>,
+    specs: Vec<SpecColumns>,
     snapshot_id: i64,
     commit_uuid: Uuid,
     full_bytes: usize,
+}
+
+/// A partition spec and the types of its values, as far as its columns are known.
+#[derive(Debug, Clone)]
+struct SpecColumns {
+    spec: PartitionSpecRef,
+    types: Vec<Option<PrimitiveType>>,
 }
 
 #[derive(Debug)]
@@ -90,7 +99,13 @@ impl ManifestRoller {
             storage: storage.clone(),
             folder: properties::metadata_folder(metadata)?,
             version: metadata.format_version(),
-            specs: metadata.partition_specs_iter().cloned().collect(),
+            specs: metadata
+                .partition_specs_iter()
+                .map(|spec| SpecColumns {
+                    types: value_types(metadata, spec),
+                    spec: PartitionSpecRef::clone(spec),
+                })
+                .collect(),
             snapshot_id,
             commit_uuid,
             full_bytes: properties::manifest_target_bytes(metadata),
@@ -110,7 +125,7 @@ impl ManifestRoller {
             default_spec_id: metadata.default_partition_spec_id(),
             snapshot_id,
             messages: sender,
-            worker: tokio::spawn(worker.run(receiver)),
+            worker: Some(tokio::spawn(worker.run(receiver))),
         })
     }
 
@@ -168,8 +183,10 @@ impl ManifestRoller {
             messages, worker, ..
         } = self;
         drop(messages);
-        // The worker tells of failures to write; none of them matters any more.
-        let _ = worker.await;
+        if let Some(worker) = worker {
+            // It tells of failures to write; none of them matters any more.
+            let _ = worker.await;
+        }
     }
 
     async fn send(&mut self, message: Message) -> Result<()> {
@@ -181,7 +198,10 @@ impl ManifestRoller {
     }
 
     async fn outcome(&mut self) -> Result<Option<WrittenManifests>> {
-        joined((&mut self.worker).await)?
+        match self.worker.take() {
+            Some(worker) => joined(worker.await)?,
+            None => Err(Error::Stopped),
+        }
     }
 }
 
@@ -297,8 +317,11 @@ impl Worker {
 
     fn begin(&mut self, spec_id: i32, is_data: bool, path: &str) -> Result<(u32, ManifestEncoder)> {
         let target = &self.target;
-        let spec = target.specs.iter().find(|spec| spec.spec_id() == spec_id);
-        let spec = spec.ok_or_else(|| Error::UnknownSpec {
+        let known = target.specs.iter();
+        let known = known
+            .into_iter()
+            .find(|known| known.spec.spec_id() == spec_id);
+        let known = known.ok_or_else(|| Error::UnknownSpec {
             path: path.to_owned(),
             spec_id,
         })?;
@@ -314,11 +337,11 @@ impl Worker {
             } else {
                 ManifestContentType::Deletes
             },
-            spec.as_ref().clone(),
-            &self.schema,
+            known.spec.as_ref().clone(),
+            partition_columns(&known.spec, &known.types)?,
             target.snapshot_id,
             sync.to_be_bytes(),
-        )?;
+        );
         self.begun += 1;
         Ok((number, manifest))
     }

@@ -9,7 +9,6 @@ use super::schema::{PartitionColumn, entry_schema};
 use super::summary::FieldRange;
 use super::value::put_value;
 use crate::avro::{ContainerWriter, Encode};
-use crate::partition::partition_columns;
 use crate::{Error, Result};
 
 /// The sequence number of what is not committed yet: the manifest list puts the real one there.
@@ -50,12 +49,11 @@ impl ManifestEncoder {
         version: FormatVersion,
         content: ManifestContentType,
         spec: PartitionSpec,
-        schema: &Schema,
+        columns: Vec<PartitionColumn>,
         snapshot_id: i64,
         sync: [u8; 16],
-    ) -> Result<Self> {
-        let columns = partition_columns(&spec, schema)?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             version,
             content,
             spec,
@@ -65,7 +63,7 @@ impl ManifestEncoder {
             container: ContainerWriter::new(sync),
             counts: Counts::default(),
             min_sequence_number: None,
-        })
+        }
     }
 
     /// Appends an entry. An added file without sequence numbers gets those of the commit.

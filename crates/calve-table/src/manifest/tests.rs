@@ -12,7 +12,7 @@ use iceberg::spec::{
 use proptest::prelude::*;
 
 use super::entry::{ContentFile, Entry};
-use super::{ManifestEncoder, ManifestReader, decode_list, read_paths};
+use super::{ManifestEncoder, ManifestReader, PartitionColumn, decode_list, read_paths};
 use crate::partition::partition_columns;
 
 /// A schema of one column a type, and a spec that partitions by all of them.
@@ -34,6 +34,16 @@ fn partitioned_by(types: &[PrimitiveType]) -> (Schema, PartitionSpec) {
             .unwrap();
     }
     (schema, spec.build().unwrap())
+}
+
+/// The fields of a spec, all of whose columns the schema has.
+fn columns(schema: &Schema, spec: &PartitionSpec) -> Vec<PartitionColumn> {
+    let types = spec.partition_type(schema).unwrap();
+    let types = types.fields().iter();
+    let types: Vec<_> = types
+        .map(|field| field.field_type.as_primitive_type().cloned())
+        .collect();
+    partition_columns(spec, &types).unwrap()
 }
 
 fn entry(path: &str, partition: Vec<Option<PrimitiveLiteral>>) -> Entry {
@@ -77,8 +87,14 @@ fn encode(
     entries: &[Entry],
 ) -> (Bytes, ManifestFile) {
     let content = ManifestContentType::Data;
-    let mut encoder =
-        ManifestEncoder::new(version, content, spec.clone(), schema, 5, [7; 16]).unwrap();
+    let mut encoder = ManifestEncoder::new(
+        version,
+        content,
+        spec.clone(),
+        columns(schema, spec),
+        5,
+        [7; 16],
+    );
     for entry in entries {
         encoder.append(entry).unwrap();
     }
@@ -92,11 +108,8 @@ fn decode(
     schema: &Schema,
     spec: &PartitionSpec,
 ) -> Result<Vec<Entry>, crate::AvroError> {
-    let types = partition_columns(spec, schema).unwrap_or_default();
-    let types = types
-        .into_iter()
-        .map(|column| Some(column.primitive))
-        .collect();
+    let types = columns(schema, spec).into_iter();
+    let types = types.map(|column| Some(column.primitive)).collect();
     let mut reader = ManifestReader::open(bytes.clone(), manifest.clone(), spec, types)?;
     let mut entries = Vec::new();
     while let Some(block) = reader.next_block()? {
@@ -353,7 +366,7 @@ proptest! {
     ) {
         // The header is whole, so that the damage reaches the decoding of entries.
         let (schema, spec) = partitioned_by(&[PrimitiveType::Uuid, PrimitiveType::String]);
-        let columns = partition_columns(&spec, &schema).unwrap();
+        let columns = columns(&schema, &spec);
         let json = super::schema::entry_schema(FormatVersion::V3, &columns);
         let mut container = crate::avro::ContainerWriter::new([1; 16]);
         container

@@ -237,6 +237,23 @@ async fn a_file_that_does_not_fit_stops_the_roller_and_leaves_nothing() {
     );
     assert_eq!(world.metadata_files().await, [""; 0]);
 
+    // A roller that has failed says so at each call, and leaves nothing either.
+    let mut roller = ManifestRoller::new(world.storage(), &metadata, 1).unwrap();
+    roller
+        .add_with_spec(5, file(&world.location(), "x", None))
+        .await
+        .unwrap();
+    let mut failed = false;
+    for _ in 0..1_000 {
+        failed |= roller
+            .add(file(&world.location(), "y", None))
+            .await
+            .is_err();
+    }
+    assert!(failed);
+    roller.discard().await;
+    assert_eq!(world.metadata_files().await, [""; 0]);
+
     let mut roller = ManifestRoller::new(world.storage(), &metadata, 1).unwrap();
     roller
         .add_with_spec(5, file(&world.location(), "x", None))
