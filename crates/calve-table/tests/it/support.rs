@@ -299,14 +299,17 @@ pub(crate) fn schema() -> Schema {
 
 /// A data file of ten rows and 100 bytes, with bounds.
 pub(crate) fn file(table: &Location, name: &str, part: Option<i32>) -> DataFile {
+    let partition = [part.map(Literal::int), Some(Literal::date(19_000))];
+    file_in(table, name, Struct::from_iter(partition))
+}
+
+/// The same in any partition.
+pub(crate) fn file_in(table: &Location, name: &str, partition: Struct) -> DataFile {
     DataFileBuilder::default()
         .content(DataContentType::Data)
         .file_path(format!("{table}/data/{name}"))
         .file_format(DataFileFormat::Parquet)
-        .partition(Struct::from_iter([
-            part.map(Literal::int),
-            Some(Literal::date(19_000)),
-        ]))
+        .partition(partition)
         .record_count(10)
         .file_size_in_bytes(100)
         .column_sizes([(1, 60), (2, 40)].into())
