@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use iceberg::spec::{Datum, PrimitiveType};
 
-use super::column::{Column, Ends, ValueRange};
+use super::column::{Column, Ends, UUID_WIDTH, ValueRange};
 use super::truncate::{cut_bytes, cut_text, greater, next_bytes, next_text, text_prefix};
 use crate::resolve::LeafMapping;
 use crate::schema::Physical;
@@ -12,7 +12,6 @@ use crate::schema::Physical;
 const NANOS_OF_MICRO: i128 = 1_000;
 const NANOS_OF_MILLI: i128 = 1_000_000;
 const NANOS_OF_DAY: i128 = 86_400_000_000_000;
-const UUID_LENGTH: usize = 16;
 
 /// How long bounds of text and bytes may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,13 +42,11 @@ impl Column<'_> {
             ValueRange::Double(ends) => double_bounds(ends),
             ValueRange::Bytes { ends, upper_prefix } => match mapping.table_type {
                 PrimitiveType::String => text_bounds(ends, upper_prefix, length),
-                PrimitiveType::Uuid => ends.convert(|value, _| uuid_bound(value)),
-                PrimitiveType::Fixed(_) | PrimitiveType::Binary => {
-                    let most = self.type_length().unwrap_or(usize::MAX);
-                    bytes_bounds(ends, upper_prefix, length, most, &mapping.table_type)
-                }
-                _ => None,
+                _ => Some(binary_bounds(ends, upper_prefix, length)),
             },
+            ValueRange::FixedBytes(ends) => {
+                ends.convert(|value, _| fixed_bound(value, &mapping.table_type))
+            }
         });
         bounds.unwrap_or_default()
     }
@@ -158,10 +155,21 @@ fn double_bounds(ends: Ends<f64>) -> Option<Bounds> {
     })
 }
 
-fn uuid_bound(value: &[u8]) -> Option<Datum> {
-    (value.len() == UUID_LENGTH)
-        .then(|| Datum::try_from_bytes(value, PrimitiveType::Uuid).ok())
-        .flatten()
+/// A bound of the column's width: Java never cuts these. What a writer cut off of the least value
+/// is made up for by zeros, which come before everything.
+fn fixed_bound(value: &[u8], table_type: &PrimitiveType) -> Option<Datum> {
+    let width = match table_type {
+        PrimitiveType::Fixed(width) => usize::try_from(*width).ok()?,
+        _ => UUID_WIDTH,
+    };
+    let whole = if value.len() == width {
+        Cow::Borrowed(value)
+    } else {
+        let mut padded = value.to_vec();
+        padded.resize(width, 0);
+        Cow::Owned(padded)
+    };
+    Datum::try_from_bytes(&whole, table_type.clone()).ok()
 }
 
 /// Bounds of text. Bytes that are no text discredit both, except a character cut off at the end.
@@ -205,34 +213,19 @@ fn upper_text(text: &str, whole: bool, length: Length) -> Option<Cow<'_, str>> {
     }
 }
 
-fn bytes_bounds(
-    ends: Ends<&[u8]>,
-    upper_prefix: Option<&[u8]>,
-    length: Length,
-    most: usize,
-    table_type: &PrimitiveType,
-) -> Option<Bounds> {
-    let too_long = |end: Option<&[u8]>| end.is_some_and(|bytes| bytes.len() > most);
-    if too_long(ends.lower) || too_long(ends.upper) {
-        return None;
-    }
-    let datum = |bytes: &[u8]| Datum::try_from_bytes(bytes, table_type.clone()).ok();
+fn binary_bounds(ends: Ends<&[u8]>, upper_prefix: Option<&[u8]>, length: Length) -> Bounds {
     let upper = ends.upper.and_then(|bytes| {
         let upper = upper_bytes(bytes, true, length);
         match upper_prefix {
-            // A fixed-length maximum of full length is no prefix.
-            Some(prefix) if prefix.len() < most => {
-                greater(upper, upper_bytes(prefix, false, length))
-            }
-            _ => upper,
+            Some(prefix) => greater(upper, upper_bytes(prefix, false, length)),
+            None => upper,
         }
     });
-    Some(Bounds {
-        lower: ends
-            .lower
-            .and_then(|bytes| datum(shorten_bytes(bytes, length))),
-        upper: upper.and_then(|bytes| datum(&bytes)),
-    })
+    let datum = |bytes: &[u8]| Datum::binary(bytes.iter().copied());
+    Bounds {
+        lower: ends.lower.map(|bytes| datum(shorten_bytes(bytes, length))),
+        upper: upper.map(|bytes| datum(&bytes)),
+    }
 }
 
 fn shorten_bytes(bytes: &[u8], length: Length) -> &[u8] {

@@ -16,6 +16,8 @@ use crate::schema::Physical;
 /// that a careless writer cut off without rounding it up.
 const SUSPICIOUS_LENGTH: usize = 64;
 
+pub(super) const UUID_WIDTH: usize = 16;
+
 /// A leaf column across all row groups.
 #[derive(Clone, Copy)]
 pub(super) struct Column<'a> {
@@ -55,6 +57,8 @@ pub(super) enum ValueRange<'a> {
         /// The greatest maximum that may be the mere beginning of a value.
         upper_prefix: Option<&'a [u8]>,
     },
+    /// Bytes of the column's width; the lower end may be cut off.
+    FixedBytes(Ends<&'a [u8]>),
 }
 
 /// How the bytes of a statistic are understood.
@@ -66,6 +70,7 @@ enum Reading {
     Float,
     Double,
     Bytes,
+    FixedBytes,
     FixedDecimal,
     VariableDecimal,
 }
@@ -83,12 +88,6 @@ impl<'a> Column<'a> {
             mapping,
             writer,
         }
-    }
-
-    /// The length of a fixed-length column's values.
-    pub(super) fn type_length(&self) -> Option<usize> {
-        let descriptor = self.footer.file_metadata().schema_descr().column(self.leaf);
-        usize::try_from(descriptor.type_length()).ok()
     }
 
     fn chunks(self) -> impl Iterator<Item = &'a ColumnChunkMetaData> {
@@ -155,12 +154,14 @@ impl<'a> Column<'a> {
             Reading::FixedDecimal | Reading::VariableDecimal => {
                 self.ends(reading, decimal).map(ValueRange::Integer)
             }
-            Reading::Bytes => {
-                let ends = self.ends(reading, bytes)?;
-                Some(ValueRange::Bytes {
-                    ends,
-                    upper_prefix: self.upper_prefix(),
-                })
+            Reading::Bytes => Some(ValueRange::Bytes {
+                ends: self.ends(reading, bytes)?,
+                upper_prefix: self.upper_prefix(),
+            }),
+            Reading::FixedBytes => {
+                let width = self.width()?;
+                let ends = |statistics| fixed_bytes(statistics, width);
+                self.ends(reading, ends).map(ValueRange::FixedBytes)
             }
         }
     }
@@ -194,10 +195,10 @@ impl<'a> Column<'a> {
             (Type::FLOAT, PrimitiveType::Float | PrimitiveType::Double) => Reading::Float,
             (Type::DOUBLE, PrimitiveType::Double) => Reading::Double,
             (Type::BYTE_ARRAY, PrimitiveType::String | PrimitiveType::Binary)
-            | (
-                Type::FIXED_LEN_BYTE_ARRAY,
-                PrimitiveType::Fixed(_) | PrimitiveType::Uuid | PrimitiveType::Binary,
-            ) => Reading::Bytes,
+            | (Type::FIXED_LEN_BYTE_ARRAY, PrimitiveType::Binary) => Reading::Bytes,
+            (Type::FIXED_LEN_BYTE_ARRAY, PrimitiveType::Fixed(_) | PrimitiveType::Uuid) => {
+                Reading::FixedBytes
+            }
             (Type::FIXED_LEN_BYTE_ARRAY, PrimitiveType::Decimal { .. }) => Reading::FixedDecimal,
             (Type::BYTE_ARRAY, PrimitiveType::Decimal { .. }) => Reading::VariableDecimal,
             _ => return None,
@@ -211,10 +212,22 @@ impl<'a> Column<'a> {
             Reading::Boolean | Reading::Float | Reading::Double => true,
             Reading::Signed => self.writer.keeps_time() || !self.is_temporal(),
             Reading::Unsigned => self.writer.orders_unsigned(),
-            Reading::Bytes => self.writer.orders_bytes(),
+            Reading::Bytes | Reading::FixedBytes => self.writer.orders_bytes(),
             Reading::FixedDecimal => self.writer.orders_fixed_decimals(),
             Reading::VariableDecimal => self.writer.orders_variable_decimals(),
         }
+    }
+
+    /// The width of the values, where the file and the table agree on it.
+    fn width(self) -> Option<usize> {
+        let descriptor = self.footer.file_metadata().schema_descr().column(self.leaf);
+        let of_file = usize::try_from(descriptor.type_length()).ok()?;
+        let of_table = match self.mapping.table_type {
+            PrimitiveType::Uuid => UUID_WIDTH,
+            PrimitiveType::Fixed(width) => usize::try_from(width).ok()?,
+            _ => return None,
+        };
+        (of_file == of_table).then_some(of_file)
     }
 
     fn is_temporal(self) -> bool {
@@ -399,6 +412,17 @@ fn bytes(statistics: &Statistics) -> Option<Ends<&[u8]>> {
             upper: values.max_opt().map(AsBytes::as_bytes),
         },
         _ => return None,
+    })
+}
+
+/// As [`bytes`]. A greatest value that was cut off is none: nothing says by how much the values
+/// exceed it.
+fn fixed_bytes(statistics: &Statistics, width: usize) -> Option<Ends<&[u8]>> {
+    let Ends { lower, upper } = bytes(statistics)?;
+    let too_long = |end: Option<&[u8]>| end.is_some_and(|end| end.len() > width);
+    (!too_long(lower) && !too_long(upper)).then(|| Ends {
+        lower,
+        upper: upper.filter(|upper| upper.len() == width),
     })
 }
 

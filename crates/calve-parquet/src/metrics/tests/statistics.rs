@@ -328,6 +328,22 @@ fn truncated_by_the_writer() {
 }
 
 #[test]
+fn fixed_values_cut_by_the_writer() {
+    let mapping = plain(PrimitiveType::Fixed(4));
+    let values = Values::Fixed(vec![Some(b"abcd".to_vec()), Some(b"wxyz".to_vec())]);
+    let properties = WriterProperties::builder()
+        .set_statistics_truncate_length(Some(2))
+        .build();
+    let footer = footer_with("required fixed_len_byte_array(4) c", &[values], properties);
+    let metrics = metrics(&footer, &mapping, MetricsMode::Truncate(1));
+    let padded = Datum::fixed(*b"ab\0\0");
+    assert_eq!(metrics.lower_bounds, HashMap::from([(1, padded)]));
+    assert_eq!(metrics.upper_bounds, HashMap::new());
+    // The table's values have another width.
+    check_bounds(&footer, &plain(PrimitiveType::Fixed(5)), None);
+}
+
+#[test]
 fn repeated_columns_have_sizes_only() {
     let footer = footer("required int32 c", &[int32(&[Some(1)])]);
     let mapping = LeafMapping {

@@ -478,7 +478,7 @@ fn bytes_are_cut_by_mode() {
         &fixed(&[&[1, 2, 3], &[9, 5, 3]]),
         PrimitiveType::Fixed(3),
         two,
-        (of(&[1, 2]), of(&[9, 6])),
+        (of(&[1, 2, 3]), of(&[9, 5, 3])),
     );
     check_cut(
         "required int64 c",
