@@ -277,8 +277,8 @@ async fn compare(table: &Table) {
 async fn an_empty_table_has_empty_metadata_tables() {
     let world = World::new().await;
     let new = world.new_table(FormatVersion::V2);
-    let catalog = std::sync::Arc::clone(&world.catalog);
-    let report = calve_table::Transaction::create(catalog, crate::support::ident(), new);
+    let catalog = Arc::clone(&world.catalog);
+    let report = Transaction::create(catalog, ident(), new);
     let table = report.await.unwrap().table;
     for kind in METADATA_TABLES {
         let count = usize::from(kind == MetadataTable::MetadataLogEntries);
