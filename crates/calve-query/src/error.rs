@@ -70,14 +70,9 @@ pub enum Error {
         #[source]
         source: iceberg::Error,
     },
-    /// There is no such snapshot, branch or tag.
-    #[error("table {ident} has no {version}")]
-    NoSuchVersion {
-        /// The table.
-        ident: TableIdent,
-        /// What was asked for: "snapshot 17", "branch or tag `x`", "snapshot at or before …".
-        version: String,
-    },
+    /// A snapshot is not there, or its manifests cannot be read.
+    #[error(transparent)]
+    Snapshot(#[from] calve_table::Error),
     /// A value in a query's version clause is wrong.
     #[error("`{text}` is no {expected}")]
     Version {
@@ -106,6 +101,7 @@ impl Failure for Error {
             Self::Catalog(error) => error.is_retryable(),
             Self::Storage(error) => error.is_retryable(),
             Self::Lake(error) => error.is_retryable(),
+            Self::Snapshot(error) => error.is_retryable(),
             Self::Footer(error) => error.is_retryable(),
             _ => false,
         }
@@ -117,9 +113,10 @@ impl Failure for Error {
             Self::Storage(error) => error.hint(),
             Self::Lake(error) => error.hint(),
             Self::Footer(error) => error.hint(),
-            Self::NoSuchVersion { ident, .. } => Some(format!(
+            Self::Snapshot(calve_table::Error::NoSnapshot { ident, .. }) => Some(format!(
                 "list its versions with `SELECT * FROM {ident}.refs` and `SELECT * FROM {ident}.snapshots`"
             )),
+            Self::Snapshot(error) => error.hint(),
             _ => None,
         }
     }

@@ -15,6 +15,8 @@
 mod catalog;
 mod error;
 mod lake;
+mod metadata;
+mod plan;
 mod read;
 mod session;
 mod sql;

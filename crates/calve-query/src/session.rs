@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use calve_base::{Location, TableIdent};
 use calve_catalog::{Catalog, Table};
 use calve_lake::{Lake, LakeOptions, Source};
+use calve_table::metadata_tables::MetadataTable;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
@@ -18,6 +19,7 @@ use datafusion::sql::parser::Statement;
 
 use crate::catalog::{Namespaces, QUERY_NAMESPACE, Tables};
 use crate::lake::lake_provider;
+use crate::metadata::MetadataProvider;
 use crate::sql::{
     Spellings, TableName, Version, replace_tables, respell, snapshot_at, table_names, take_versions,
 };
@@ -160,7 +162,22 @@ impl Session {
             };
             return Ok(Some((provider, Some(table.ident().clone()))));
         }
-        Ok(None)
+        let Some(((last, _), of)) = parts.split_last().filter(|(_, of)| of.len() > 1) else {
+            return Ok(None);
+        };
+        let Ok(kind) = last.parse::<MetadataTable>() else {
+            return Ok(None);
+        };
+        let Some(table) = self.load(of).await? else {
+            return Ok(None);
+        };
+        let snapshot = name
+            .version
+            .as_ref()
+            .map(|version| snapshot_at(&table, version));
+        let snapshot = snapshot.transpose()?.map(|(snapshot, _)| snapshot);
+        let provider = MetadataProvider::new(kind, table, snapshot);
+        Ok(Some((Arc::new(provider), None)))
     }
 
     /// Loads `namespace….table`, as written or else in lower case.

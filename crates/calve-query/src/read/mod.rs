@@ -2,6 +2,7 @@
 
 mod adapter;
 mod columns;
+mod containers;
 mod deletes;
 mod prune;
 mod reader;
@@ -12,7 +13,8 @@ mod source;
 
 pub(crate) use adapter::Constants;
 pub(crate) use columns::TableColumns;
-pub(crate) use deletes::DeleteIndex;
-pub(crate) use prune::{Container, FileContainer, Filters, Range, support};
+pub(crate) use containers::{FileContainer, ManifestContainer};
+pub(crate) use deletes::DeleteFile;
+pub(crate) use prune::{Container, Filters, Range, support};
 pub(crate) use scan::{Wanted, plan};
 pub(crate) use source::{ScanFile, ScanTable};

@@ -1,9 +1,9 @@
 //! Leaving out files, and whole manifests, that cannot hold a row that a query asks for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
+use arrow::array::{Array, ArrayRef, BooleanArray, UInt64Array};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::pruning::PruningStatistics;
@@ -54,6 +54,10 @@ pub(crate) trait Container {
     fn rows(&self) -> Option<u64>;
     /// The values of the columns that are constant in it.
     fn constants(&self) -> Option<&Constants>;
+    /// Whether none of these values can be in the column.
+    fn excludes(&self, _column: &str, _values: &HashSet<ScalarValue>) -> bool {
+        false
+    }
 }
 
 /// The filters of one query.
@@ -253,47 +257,12 @@ impl<C: Container> PruningStatistics for Statistics<'_, C> {
         Some(Arc::new(counts.collect::<UInt64Array>()))
     }
 
-    fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
-        None
-    }
-}
-
-/// A file with the bounds of its manifest entry.
-pub(crate) struct FileContainer<'a> {
-    pub(crate) file: &'a iceberg::spec::DataFile,
-    pub(crate) constants: &'a Constants,
-    /// Field ids by the names of top-level columns.
-    pub(crate) field_ids: &'a HashMap<String, i32>,
-}
-
-impl Container for FileContainer<'_> {
-    fn range(&self, column: &str) -> Range {
-        if let Some(value) = self.constants.get(column) {
-            return Range::constant(value, self.file.record_count());
-        }
-        let Some(id) = self.field_ids.get(column) else {
-            return Range::default();
-        };
-        Range {
-            min: self
-                .file
-                .lower_bounds()
-                .get(id)
-                .and_then(super::scalar::datum),
-            max: self
-                .file
-                .upper_bounds()
-                .get(id)
-                .and_then(super::scalar::datum),
-            nulls: self.file.null_value_counts().get(id).copied(),
-        }
-    }
-
-    fn rows(&self) -> Option<u64> {
-        Some(self.file.record_count())
-    }
-
-    fn constants(&self) -> Option<&Constants> {
-        Some(self.constants)
+    fn contained(&self, column: &Column, values: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        let excluded = self
+            .containers
+            .iter()
+            .map(|container| container.excludes(&column.name, values).then_some(false));
+        let excluded: BooleanArray = excluded.collect();
+        (excluded.null_count() < excluded.len()).then_some(excluded)
     }
 }

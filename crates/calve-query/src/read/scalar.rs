@@ -53,6 +53,25 @@ pub(crate) fn datum(datum: &Datum) -> Option<ScalarValue> {
     primitive_literal(datum.literal(), datum.data_type())
 }
 
+/// A value of a query as Iceberg's, where it is of the column's type.
+pub(crate) fn to_datum(value: &ScalarValue, primitive: &PrimitiveType) -> Option<Datum> {
+    let value = value.cast_to(&arrow_type(primitive)?).ok()?;
+    Some(match (primitive, value) {
+        (PrimitiveType::Int, ScalarValue::Int32(Some(value))) => Datum::int(value),
+        (PrimitiveType::Long, ScalarValue::Int64(Some(value))) => Datum::long(value),
+        (PrimitiveType::Date, ScalarValue::Date32(Some(value))) => Datum::date(value),
+        (PrimitiveType::Timestamp, ScalarValue::TimestampMicrosecond(Some(value), _)) => {
+            Datum::timestamp_micros(value)
+        }
+        (PrimitiveType::Timestamptz, ScalarValue::TimestampMicrosecond(Some(value), _)) => {
+            Datum::timestamptz_micros(value)
+        }
+        (PrimitiveType::String, ScalarValue::Utf8(Some(value))) => Datum::string(value),
+        (PrimitiveType::Binary, ScalarValue::LargeBinary(Some(value))) => Datum::binary(value),
+        _ => return None,
+    })
+}
+
 fn primitive_literal(value: &PrimitiveLiteral, primitive: &PrimitiveType) -> Option<ScalarValue> {
     use PrimitiveLiteral as Value;
     Some(match (primitive, value) {
@@ -66,6 +85,15 @@ fn primitive_literal(value: &PrimitiveLiteral, primitive: &PrimitiveType) -> Opt
         (PrimitiveType::Double, Value::Float(value)) => {
             ScalarValue::Float64(Some(f64::from(value.0)))
         }
+        // And one that was not widened yet at the time that is read.
+        (PrimitiveType::Int, Value::Long(value)) => {
+            ScalarValue::Int32(Some(i32::try_from(*value).ok()?))
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the value was a float once"
+        )]
+        (PrimitiveType::Float, Value::Double(value)) => ScalarValue::Float32(Some(value.0 as f32)),
         (PrimitiveType::Decimal { precision, scale }, Value::Int128(value)) => {
             ScalarValue::Decimal128(
                 Some(*value),

@@ -4,6 +4,7 @@
 //! in the name of its table.
 
 use calve_catalog::Table;
+use calve_table::SnapshotLookup;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer, Word};
@@ -220,40 +221,20 @@ fn parse_time(text: &str) -> Result<i64> {
 /// by the one they were written with.
 pub(crate) fn snapshot_at(table: &Table, version: &Version) -> Result<(SnapshotRef, SchemaRef)> {
     let metadata = table.metadata();
-    let missing = |version: String| Error::NoSuchVersion {
-        ident: table.ident().clone(),
-        version,
-    };
-    let by_id = |id: i64| {
-        metadata
-            .snapshot_by_id(id)
-            .cloned()
-            .ok_or_else(|| missing(format!("snapshot {id}")))
-    };
     let snapshot = match version {
-        Version::Snapshot(id) => by_id(*id)?,
-        Version::Ref(name) => match metadata.snapshot_for_ref(name).cloned() {
-            Some(snapshot) if is_branch(table, name) => {
+        Version::Snapshot(id) => table.snapshot(*id)?,
+        Version::Ref(name) if metadata.snapshot_for_ref(name).is_some() => {
+            let snapshot = table.snapshot_of_ref(name)?;
+            if is_branch(table, name) {
                 return Ok((snapshot, SchemaRef::clone(metadata.current_schema())));
             }
-            Some(snapshot) => snapshot,
-            None => match name.parse() {
-                Ok(id) => by_id(id)?,
-                Err(_) => return Err(missing(format!("branch or tag `{name}`"))),
-            },
-        },
-        Version::AsOf(time_ms) => {
-            let before = metadata
-                .history()
-                .iter()
-                .filter(|entry| entry.timestamp_ms() <= *time_ms);
-            let time = DateTime::from_timestamp_millis(*time_ms)
-                .map_or_else(|| time_ms.to_string(), |time| time.to_rfc3339());
-            let entry = before
-                .max_by_key(|entry| entry.timestamp_ms())
-                .ok_or_else(|| missing(format!("snapshot at or before {time}")))?;
-            by_id(entry.snapshot_id)?
+            snapshot
         }
+        Version::Ref(name) => match name.parse() {
+            Ok(id) => table.snapshot(id)?,
+            Err(_) => table.snapshot_of_ref(name)?,
+        },
+        Version::AsOf(time_ms) => table.snapshot_as_of(*time_ms)?,
     };
     let schema = snapshot
         .schema(metadata)

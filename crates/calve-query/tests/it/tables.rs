@@ -444,11 +444,11 @@ async fn names_versions_and_mistakes() {
         ),
         (
             "SELECT * FROM db.Stations FOR VERSION AS OF 'x'",
-            "table db.Stations has no branch or tag `x`",
+            "table db.Stations has no snapshot `x`",
         ),
         (
             "SELECT * FROM db.Stations FOR TIMESTAMP AS OF '1960-01-01'",
-            "no snapshot at or before 1960-01-01",
+            "no snapshot as old as 1960-01-01",
         ),
         ("DROP TABLE db.Stations", "DDL not supported"),
         ("CREATE VIEW v AS SELECT 1", "DDL not supported"),
