@@ -261,79 +261,79 @@ fn instants(source: &PrimitiveType, start: i64, end: i64) -> Ends {
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(transform: Transform, value: PrimitiveLiteral, source: PrimitiveType, expected: &str) {
-        let range = preimage(transform, &value, &source);
-        let text =
-            |value: Option<ScalarValue>| value.map_or("-".to_owned(), |value| value.to_string());
-        assert_eq!(format!("{} {}", text(range.min), text(range.max)), expected);
-    }
-
     #[test]
     fn partition_values_bound_their_column() {
         use PrimitiveLiteral::{Int, Long, String};
-        check(Transform::Identity, Int(7), PrimitiveType::Long, "7 7");
-        check(
-            Transform::Year,
-            Int(54),
-            PrimitiveType::Date,
-            "2024-01-01 2024-12-31",
-        );
-        check(
-            Transform::Year,
-            Int(-1),
-            PrimitiveType::Date,
-            "1969-01-01 1969-12-31",
-        );
-        check(
-            Transform::Month,
-            Int(1),
-            PrimitiveType::Date,
-            "1970-02-01 1970-02-28",
-        );
-        check(
-            Transform::Month,
-            Int(-1),
-            PrimitiveType::Date,
-            "1969-12-01 1969-12-31",
-        );
-        check(
-            Transform::Day,
-            Int(1),
-            PrimitiveType::Timestamp,
-            "86400000000 172799999999",
-        );
-        check(
-            Transform::Hour,
-            Int(-1),
-            PrimitiveType::Timestamptz,
-            "-3600000000 -1",
-        );
-        check(
-            Transform::Hour,
-            Int(0),
-            PrimitiveType::TimestampNs,
-            "0 3599999999999",
-        );
-        check(
-            Transform::Truncate(10),
-            Int(-10),
-            PrimitiveType::Int,
-            "-10 -1",
-        );
-        check(
-            Transform::Truncate(10),
-            Long(20),
-            PrimitiveType::Long,
-            "20 29",
-        );
-        check(
-            Transform::Truncate(2),
-            String("ab".to_owned()),
-            PrimitiveType::String,
-            "ab -",
-        );
-        check(Transform::Bucket(8), Int(3), PrimitiveType::Long, "- -");
-        check(Transform::Year, Int(i32::MAX), PrimitiveType::Date, "- -");
+        let text =
+            |value: Option<ScalarValue>| value.map_or("-".to_owned(), |value| value.to_string());
+        for (transform, value, source, expected) in [
+            (Transform::Identity, Int(7), PrimitiveType::Long, "7 7"),
+            (
+                Transform::Year,
+                Int(54),
+                PrimitiveType::Date,
+                "2024-01-01 2024-12-31",
+            ),
+            (
+                Transform::Year,
+                Int(-1),
+                PrimitiveType::Date,
+                "1969-01-01 1969-12-31",
+            ),
+            (
+                Transform::Month,
+                Int(1),
+                PrimitiveType::Date,
+                "1970-02-01 1970-02-28",
+            ),
+            (
+                Transform::Month,
+                Int(-1),
+                PrimitiveType::Date,
+                "1969-12-01 1969-12-31",
+            ),
+            (
+                Transform::Day,
+                Int(1),
+                PrimitiveType::Timestamp,
+                "86400000000 172799999999",
+            ),
+            (
+                Transform::Hour,
+                Int(-1),
+                PrimitiveType::Timestamptz,
+                "-3600000000 -1",
+            ),
+            (
+                Transform::Hour,
+                Int(0),
+                PrimitiveType::TimestampNs,
+                "0 3599999999999",
+            ),
+            (
+                Transform::Truncate(10),
+                Int(-10),
+                PrimitiveType::Int,
+                "-10 -1",
+            ),
+            (
+                Transform::Truncate(10),
+                Long(20),
+                PrimitiveType::Long,
+                "20 29",
+            ),
+            (
+                Transform::Truncate(2),
+                String("ab".to_owned()),
+                PrimitiveType::String,
+                "ab -",
+            ),
+            (Transform::Bucket(8), Int(3), PrimitiveType::Long, "- -"),
+            (Transform::Year, Int(i32::MAX), PrimitiveType::Date, "- -"),
+        ] {
+            let range = preimage(transform, &value, &source);
+            let found = format!("{} {}", text(range.min), text(range.max));
+            assert_eq!(found, expected, "{transform}");
+        }
     }
 }
