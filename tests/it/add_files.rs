@@ -73,6 +73,71 @@ fn the_bundled_lake_becomes_a_table() {
 }
 
 #[test]
+fn the_proof_comes_with_the_report() {
+    let sandbox = Sandbox::new();
+    let lake = ghcn();
+    let add = [
+        "add-files",
+        &lake,
+        "--table",
+        "noaa.ghcn",
+        "--verify",
+        "aggregates",
+    ];
+    assert_snapshot!(sandbox.run(&add), @"
+    exit 0
+    --- stdout ---
+    table       noaa.ghcn (new)
+    location    [DIR]/warehouse/noaa/ghcn
+    snapshot    [SNAPSHOT]
+    files       100 (599.6 KiB)
+    rows        73000
+    partitions  25 by YEAR: int, ELEMENT: string
+    columns     ID: string
+                DATE: string
+                DATA_VALUE: long
+                M_FLAG: string
+                Q_FLAG: string
+                S_FLAG: string
+                OBS_TIME: string
+                YEAR: int
+                ELEMENT: string
+    skipped     1 (1 hidden)
+    refused     0
+
+    Source against table:
+
+    source      [WORKSPACE]/fixtures/ghcn: 73000 rows
+    table       noaa.ghcn: 73000 rows (snapshot [SNAPSHOT])
+    level       aggregates
+    partitions  25
+    verdict     equal: no difference in 45 checks
+
+    check                columns  compared
+    -------------------  -------  --------  -----
+    row_count                            1  equal
+    partitions                          25  equal
+    partition_row_count                 25  equal
+    type                       7         7  equal
+    null_count                 7       175  equal
+    min                        7       175  equal
+    max                        7       175  equal
+    length                     6       150  equal
+    checksum                   7       175  equal
+    sum                        1        25  equal
+    --- stderr ---
+    note: gc.enabled=false: the files still belong to the lake, so expiring snapshots will not delete them; set gc.enabled=true when the table alone owns them
+    ");
+
+    let sandbox = Sandbox::new();
+    let report = sandbox.json(&["add-files", &lake, "--table", "noaa.ghcn", "--verify"]);
+    assert_eq!(report["added_files_count"], 100);
+    assert_eq!(report["verify"]["equal"], true);
+    assert_eq!(report["verify"]["level"], "aggregates");
+    assert_eq!(report["verify"]["rows_table"], 73_000);
+}
+
+#[test]
 fn a_dry_run_writes_nothing() {
     let sandbox = Sandbox::new();
     let arguments = ["add-files", &ghcn(), "--table", "noaa.ghcn", "--dry-run"];

@@ -10,3 +10,4 @@ mod settings;
 mod sql;
 mod tables;
 mod tidy;
+mod verify;

@@ -8,12 +8,14 @@ mod register;
 mod show;
 mod sql;
 mod tables;
+mod verify;
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use calve::catalog::Catalog;
 use calve::lake::Source;
+use calve::query::SessionOptions;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
@@ -57,6 +59,7 @@ pub(crate) fn split(cli: Cli) -> (Command, GlobalFlags) {
     } = cli;
     let after = match &mut command {
         Command::AddFiles(command) => std::mem::take(&mut command.globals),
+        Command::Verify(command) => std::mem::take(&mut command.globals),
         Command::Sql(command) => std::mem::take(&mut command.globals),
         Command::Tables(command) => std::mem::take(&mut command.globals),
         Command::Show(command) => std::mem::take(&mut command.globals),
@@ -125,6 +128,16 @@ impl Context {
         Ok(self.watch.guard(catalog))
     }
 
+    /// The bounds of queries, as the settings say.
+    pub(crate) fn session_options(&self) -> SessionOptions {
+        SessionOptions {
+            memory_bytes: self.settings.memory_bytes,
+            spill_dir: self.settings.spill_dir.clone(),
+            concurrency: self.settings.concurrency,
+            working_directory: Some(self.settings.working_directory().to_owned()),
+        }
+    }
+
     /// Opens what files come from. A table of a metastore is looked for in the chosen catalog where
     /// that has one, and otherwise in the catalog that is named `glue`.
     ///
@@ -138,6 +151,9 @@ impl Context {
         let ident = match source {
             SourceSettings::Location(location) => return Ok(Source::Location(location)),
             SourceSettings::HiveTable(ident) => ident,
+            SourceSettings::IcebergTable(ident) => {
+                anyhow::bail!("{ident} is an Iceberg table, and no lake")
+            }
         };
         let metastore = if catalog.metastore().is_some() {
             Arc::clone(catalog)
@@ -163,6 +179,7 @@ impl Context {
     async fn dispatch(&self, command: Command) -> anyhow::Result<ExitStatus> {
         match command {
             Command::AddFiles(command) => add_files::add_files(self, command.flags).await,
+            Command::Verify(command) => verify::verify(self, command.flags).await,
             Command::Sql(command) => sql::sql(self, command.flags).await,
             Command::Tables(command) => tables::tables(self, command.flags).await,
             Command::Show(command) => show::show(self, command.flags).await,

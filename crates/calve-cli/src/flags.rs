@@ -26,6 +26,8 @@ pub(crate) enum Command {
     /// Glue catalog (`glue:db.table`). Only footers are read; no data file is copied or changed.
     /// The table is created if it is not there. One snapshot is committed, or nothing.
     AddFiles(WithGlobals<AddFilesFlags>),
+    /// Prove that a source and a table hold the same rows
+    Verify(WithGlobals<VerifyFlags>),
     /// Run a query over the catalog's tables, their metadata tables and Parquet lakes
     ///
     /// `db.table` is a table, `db.table.files` (`snapshots`, `history`, `manifests`, `partitions`,
@@ -190,6 +192,9 @@ pub(crate) struct AddFilesFlags {
     /// The format version of a new table
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=3))]
     pub(crate) format_version: Option<u8>,
+    /// Compare source and table afterwards, in the same report
+    #[arg(long, value_name = "LEVEL", num_args = 0..=1, default_missing_value = "aggregates")]
+    pub(crate) verify: Option<LevelFlag>,
 }
 
 /// How folders that are no partition are taken.
@@ -248,6 +253,40 @@ pub(crate) enum Int96Flag {
     Instant,
     /// What a clock on the wall showed, as Hive and Impala write them: `timestamp`.
     Local,
+}
+
+/// How much is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LevelFlag {
+    /// Rows, by partition.
+    Counts,
+    /// Rows, nulls, smallest and largest values, sums and hashes of every column, by partition.
+    Aggregates,
+}
+
+/// Flags of `calve verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyFlags {
+    /// A folder, a file, `glue:db.table`, or `iceberg:db.table`
+    pub(crate) source: String,
+    /// The table to compare with, as `db.table`
+    #[arg(long)]
+    pub(crate) table: String,
+    /// How much is compared
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) level: Option<LevelFlag>,
+    /// Compare only partitions with this value (repeatable)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) partition_filter: Vec<(String, String)>,
+    /// The type of a partition key, instead of the table's (repeatable)
+    #[arg(long, value_name = "KEY=TYPE", value_parser = key_value)]
+    pub(crate) partition_type: Vec<(String, String)>,
+    /// Read this snapshot of the table instead of the current one
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pub(crate) snapshot_id: Option<i64>,
+    /// What to do with folders that are no partition, below one
+    #[arg(long, value_name = "HOW")]
+    pub(crate) recursive: Option<RecursiveFlag>,
 }
 
 /// Flags of `calve sql`.

@@ -9,6 +9,7 @@ mod environment;
 mod error;
 mod file;
 mod source;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ pub(crate) use catalog::CatalogSettings;
 pub(crate) use environment::Environment;
 pub(crate) use error::Error;
 pub(crate) use source::SourceSettings;
+pub(crate) use verify::VerifySettings;
 
 use crate::flags::{ColorChoice, GlobalFlags, OutputFormat};
 use file::ConfigFile;

@@ -76,6 +76,14 @@ pub(crate) fn pairs(pairs: &[(&str, String)], text: &mut String) {
     }
 }
 
+/// A number of things in words: `1 file`, `2 files`.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
+}
+
 /// Makes what would upset a terminal or the columns visible: line breaks, tabs, control characters.
 pub(crate) fn visible(text: &str) -> String {
     if !text.contains(char::is_control) {

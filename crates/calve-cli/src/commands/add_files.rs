@@ -3,14 +3,16 @@ use std::sync::Arc;
 
 use calve::AddFiles;
 use calve::base::{Location, units};
+use calve::catalog::Catalog;
 use calve::migrate::{Plan, Report};
+use serde::Serialize;
 
-use super::Context;
+use super::{Context, verify};
 use crate::flags::AddFilesFlags;
 use crate::printer::Render;
 use crate::settings::AddFilesSettings;
 use crate::status::ExitStatus;
-use crate::text_table::pairs;
+use crate::text_table::{counted, pairs};
 
 /// How many entries of a list people are shown; JSON has more.
 const SHOWN_ENTRIES: usize = 20;
@@ -21,25 +23,62 @@ pub(crate) async fn add_files(
     flags: AddFilesFlags,
 ) -> anyhow::Result<ExitStatus> {
     let settings = AddFilesSettings::resolve(flags, &context.settings)?;
-    let operation = operation(context, settings).await?;
+    let proof = settings.proof();
+    let catalog = context.open_catalog().await?;
+    let operation = operation(context, Arc::clone(&catalog), settings).await?;
     if context.settings.dry_run {
         let plan = operation.plan().await?;
         tell(context, &plan);
         return context.print_plan(&plan);
     }
     let report = operation.await?;
-    context.printer.print(&report)?;
-    tell(context, &report.plan);
-    Ok(if report.plan.refused_count == 0 {
-        ExitStatus::Done
-    } else {
-        ExitStatus::Problem
-    })
+    let verify = match proof {
+        Some(proof) if report.metadata_location.is_some() => {
+            Some(verify::prove(context, catalog, proof).await?)
+        }
+        _ => None,
+    };
+    let outcome = Outcome { report, verify };
+    context.printer.print(&outcome)?;
+    tell(context, &outcome.report.plan);
+    Ok(outcome.status())
+}
+
+/// What was added, and the proof that it is what the source holds.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    #[serde(flatten)]
+    report: Report,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verify: Option<calve::verify::Report>,
+}
+
+impl Outcome {
+    fn status(&self) -> ExitStatus {
+        match &self.verify {
+            _ if self.report.plan.refused_count > 0 => ExitStatus::Problem,
+            Some(proof) => verify::status(proof),
+            None => ExitStatus::Done,
+        }
+    }
+}
+
+impl Render for Outcome {
+    fn render(&self, text: &mut String) {
+        self.report.render(text);
+        if let Some(proof) = &self.verify {
+            text.push_str("\nSource against table:\n\n");
+            proof.render(text);
+        }
+    }
 }
 
 /// Hands the settings to the operation.
-async fn operation(context: &Context, settings: AddFilesSettings) -> anyhow::Result<AddFiles> {
-    let catalog = context.open_catalog().await?;
+async fn operation(
+    context: &Context,
+    catalog: Arc<dyn Catalog>,
+    settings: AddFilesSettings,
+) -> anyhow::Result<AddFiles> {
     let source = context.open_source(settings.source, &catalog).await?;
     let mut operation = AddFiles::new(catalog, source, settings.table)
         .with_partition_filter(settings.partition_filter)
@@ -72,7 +111,7 @@ fn tell(context: &Context, plan: &Plan) {
     if plan.refused_count > 0 {
         context.printer.warning(&format!(
             "{} of the source cannot be added in place",
-            files(plan.refused_count)
+            counted(plan.refused_count, "file")
         ));
     }
 }
@@ -206,13 +245,5 @@ fn section(title: &str, entries: impl ExactSizeIterator<Item = String>, text: &m
     }
     if count > SHOWN_ENTRIES {
         text.push_str(&format!("  … and {} more\n", count - SHOWN_ENTRIES));
-    }
-}
-
-/// A number of files, in words.
-fn files(count: u64) -> String {
-    match count {
-        1 => "1 file".to_owned(),
-        count => format!("{count} files"),
     }
 }

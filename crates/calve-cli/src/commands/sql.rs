@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use anyhow::Context as _;
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use calve::query::{Session, SessionOptions};
+use calve::Session;
 use futures::TryStreamExt;
 
 use super::Context;
@@ -27,7 +27,7 @@ pub(crate) async fn sql(context: &Context, flags: SqlFlags) -> anyhow::Result<Ex
         "-" => read_stdin()?,
         _ => flags.query,
     };
-    let session = Session::new(context.open_catalog().await?, options(context))?;
+    let session = Session::new(context.open_catalog().await?, context.session_options())?;
     let mut frame = session.sql(&query).await?;
     if flags.explain {
         frame = frame.explain(false, false)?;
@@ -62,17 +62,6 @@ fn print_plan(context: &Context, batches: &[RecordBatch]) -> anyhow::Result<Exit
     }
     context.printer.data(text.as_bytes())?;
     Ok(ExitStatus::Done)
-}
-
-/// The bounds of the session, as the settings say.
-fn options(context: &Context) -> SessionOptions {
-    let settings = &context.settings;
-    SessionOptions {
-        memory_bytes: settings.memory_bytes,
-        spill_dir: settings.spill_dir.clone(),
-        concurrency: settings.concurrency,
-        working_directory: Some(settings.working_directory().to_owned()),
-    }
 }
 
 /// Reads the query from stdin.

@@ -2,10 +2,13 @@ use calve::base::{Location, Properties, TableIdent};
 use calve::iceberg::spec::{FormatVersion, PrimitiveType};
 use calve::lake::Recursive;
 use calve::migrate::{DuplicateFiles, GarbageCollection, Int96, OnRefused, OnUnsafe};
+use calve::verify::Level;
 
-use super::{Error, Settings, SourceSettings};
+use super::source::{partition_types, recursive};
+use super::verify::level;
+use super::{Error, Settings, SourceSettings, VerifySettings};
 use crate::flags::{
-    AddFilesFlags, GcFlag, Int96Flag, OnDuplicateFlag, OnRefusedFlag, OnUnsafeFlag, RecursiveFlag,
+    AddFilesFlags, GcFlag, Int96Flag, OnDuplicateFlag, OnRefusedFlag, OnUnsafeFlag,
 };
 
 /// What `calve add-files` is told.
@@ -26,6 +29,8 @@ pub(crate) struct AddFilesSettings {
     pub(crate) allow_extra_columns: bool,
     pub(crate) garbage_collection: GarbageCollection,
     pub(crate) int96: Int96,
+    /// Whether, and how closely, source and table are compared afterwards.
+    pub(crate) verify: Option<Level>,
 }
 
 impl AddFilesSettings {
@@ -39,16 +44,16 @@ impl AddFilesSettings {
             (Some(OnDuplicateFlag::Skip), _) => DuplicateFiles::Skip,
             (Some(OnDuplicateFlag::Fail), _) | (None, false) => DuplicateFiles::Fail,
         };
+        let source = SourceSettings::parse(&flags.source, settings)?;
+        if matches!(source, SourceSettings::IcebergTable(_)) {
+            return Err(Error::IcebergSource { text: flags.source });
+        }
         let location = flags.location.map(|text| settings.location(&text));
         Ok(Self {
-            source: SourceSettings::parse(&flags.source, settings)?,
+            source,
             table: Settings::table(&flags.table)?,
             partition_filter: flags.partition_filter,
-            partition_types: flags
-                .partition_type
-                .into_iter()
-                .map(partition_type)
-                .collect::<Result<_, _>>()?,
+            partition_types: partition_types(flags.partition_type)?,
             recursive: recursive(flags.recursive),
             create: !flags.no_create,
             location: location.transpose()?,
@@ -77,28 +82,20 @@ impl AddFilesSettings {
                 Some(Int96Flag::Local) => Int96::Local,
                 None => Int96::ByWriter,
             },
+            verify: flags.verify.map(level),
         })
     }
-}
 
-fn recursive(flag: Option<RecursiveFlag>) -> Recursive {
-    match flag {
-        Some(RecursiveFlag::True) => Recursive::True,
-        Some(RecursiveFlag::False) => Recursive::False,
-        Some(RecursiveFlag::Fail) | None => Recursive::Fail,
-    }
-}
-
-/// Reads the type of a partition key by Iceberg's names.
-fn partition_type((key, text): (String, String)) -> Result<(String, PrimitiveType), Error> {
-    let name = text.trim().to_lowercase();
-    match serde_json::from_value(serde_json::Value::String(name)) {
-        Ok(primitive_type) => Ok((key, primitive_type)),
-        Err(_) => Err(Error::Value {
-            place: format!("--partition-type {key}"),
-            text,
-            expected: "a type of Iceberg: boolean, int, long, float, double, decimal(p,s), date, \
-                       timestamp, timestamptz, string, …",
-        }),
+    /// What to compare afterwards: the same source, read in the same way.
+    pub(crate) fn proof(&self) -> Option<VerifySettings> {
+        self.verify.map(|level| VerifySettings {
+            source: self.source.clone(),
+            table: self.table.clone(),
+            level,
+            snapshot_id: None,
+            partition_filter: self.partition_filter.clone(),
+            partition_types: self.partition_types.clone(),
+            recursive: self.recursive,
+        })
     }
 }

@@ -1,0 +1,46 @@
+use calve::base::TableIdent;
+use calve::iceberg::spec::PrimitiveType;
+use calve::lake::Recursive;
+use calve::verify::Level;
+
+use super::source::{partition_types, recursive};
+use super::{Error, Settings, SourceSettings};
+use crate::flags::{LevelFlag, VerifyFlags};
+
+/// What `calve verify` is told.
+#[derive(Debug, Clone)]
+pub(crate) struct VerifySettings {
+    pub(crate) source: SourceSettings,
+    pub(crate) table: TableIdent,
+    pub(crate) level: Level,
+    pub(crate) snapshot_id: Option<i64>,
+    pub(crate) partition_filter: Vec<(String, String)>,
+    pub(crate) partition_types: Vec<(String, PrimitiveType)>,
+    pub(crate) recursive: Recursive,
+}
+
+impl VerifySettings {
+    /// Decides what the flags mean.
+    ///
+    /// # Errors
+    /// When a name, a location or a type means nothing.
+    pub(crate) fn resolve(flags: VerifyFlags, settings: &Settings) -> Result<Self, Error> {
+        Ok(Self {
+            source: SourceSettings::parse(&flags.source, settings)?,
+            table: Settings::table(&flags.table)?,
+            level: flags.level.map_or_else(Level::default, level),
+            snapshot_id: flags.snapshot_id,
+            partition_filter: flags.partition_filter,
+            partition_types: partition_types(flags.partition_type)?,
+            recursive: recursive(flags.recursive),
+        })
+    }
+}
+
+/// Reads how much is compared.
+pub(super) fn level(flag: LevelFlag) -> Level {
+    match flag {
+        LevelFlag::Counts => Level::Counts,
+        LevelFlag::Aggregates => Level::Aggregates,
+    }
+}

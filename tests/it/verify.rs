@@ -1,0 +1,112 @@
+//! `verify`: equal where it is, different where it is not, and where.
+
+use insta::assert_snapshot;
+use serde_json::json;
+
+use crate::support::{Sandbox, fixture, ghcn};
+
+#[test]
+fn an_untouched_lake_is_equal() {
+    let sandbox = Sandbox::new();
+    sandbox.json(&["add-files", &ghcn(), "--table", "noaa.ghcn"]);
+    let verify = ["verify", &ghcn(), "--table", "noaa.ghcn"];
+    assert_snapshot!(sandbox.run(&[&verify[..], &["--level", "counts"]].concat()), @"
+    exit 0
+    --- stdout ---
+    source      [WORKSPACE]/fixtures/ghcn: 73000 rows
+    table       noaa.ghcn: 73000 rows (snapshot [SNAPSHOT])
+    level       counts
+    partitions  25
+    verdict     equal: no difference in 3 checks
+
+    check                columns  compared
+    -------------------  -------  --------  -----
+    row_count                            1  equal
+    partitions                          25  equal
+    partition_row_count                 25  equal
+    --- stderr ---
+    ");
+    let filter = ["--partition-filter", "YEAR=2023"];
+    let report = sandbox.json(&[&verify[..], &filter].concat());
+    assert_eq!(report["equal"], true);
+    assert_eq!(report["partitions_compared"], 5);
+    assert_eq!(report["differences"], json!([]));
+    let other = ["verify", "iceberg:noaa.ghcn", "--table", "noaa.ghcn"];
+    assert_eq!(sandbox.json(&other)["equal"], true);
+}
+
+#[test]
+fn a_lake_that_has_changed_is_different() {
+    let sandbox = Sandbox::new();
+    for day in 1..=3 {
+        let path = format!("drift/widened/day=2024-01-0{day}/part-0.parquet");
+        let content = fs_err::read(fixture(&path)).unwrap();
+        sandbox.write(&format!("lake/day=2024-01-0{day}/part-0.parquet"), &content);
+    }
+    sandbox.json(&["add-files", "lake", "--table", "db.t"]);
+    let content = fs_err::read(fixture("drift/widened/day=2024-01-02/part-0.parquet")).unwrap();
+    sandbox.write("lake/day=2024-01-02/part-1.parquet", &content);
+    assert_snapshot!(sandbox.run(&["verify", "lake", "--table", "db.t"]), @"
+    exit 1
+    --- stdout ---
+    source      [DIR]/lake: 8 rows
+    table       db.t: 6 rows (snapshot [SNAPSHOT])
+    level       aggregates
+    partitions  3
+    verdict     DIFFERENT: 1 difference in 27 checks
+
+    check                columns  compared
+    -------------------  -------  --------  ---------
+    row_count                            1  DIFFERENT
+    partitions                           3  equal
+    partition_row_count                  3  DIFFERENT
+    type                       4         4  equal
+    null_count                 4         8  equal
+    min                        4         8  equal
+    max                        4         8  equal
+    sum                        2         4  equal
+    checksum                   4         8  equal
+    length                     1         2  equal
+    nan_count                  1         2  equal
+
+    partition       column  check                source  table
+    --------------  ------  -------------------  ------  -----
+    day=2024-01-02          partition_row_count  4       2
+    --- stderr ---
+    ");
+    let (code, report) = sandbox.json_with_code(&["verify", "lake", "--table", "db.t"]);
+    assert_eq!(code, 1);
+    assert_eq!(report["equal"], false);
+    assert_eq!(report["rows_source"], 8);
+    assert_eq!(report["rows_table"], 6);
+}
+
+#[test]
+fn what_cannot_be_compared_is_named() {
+    let sandbox = Sandbox::new();
+    assert_snapshot!(sandbox.run(&["verify", &ghcn(), "--table", "noaa.ghcn"]), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: table noaa.ghcn not found in catalog default
+    hint: list the catalog's tables to see what it holds
+    ");
+    sandbox.json(&["add-files", &fixture("drift/widened"), "--table", "db.t"]);
+    assert_snapshot!(sandbox.run(&["verify", "nowhere", "--table", "db.t"]), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: [DIR]/nowhere: no such file or folder
+    hint: check the address; nothing has this prefix
+    ");
+    assert_snapshot!(
+        sandbox.run(&["verify", &fixture("drift/widened"), "--table", "db.t", "--snapshot-id", "7"]),
+        @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: table db.t has no snapshot 7
+    hint: list them with `SELECT * FROM db.t.snapshots`
+    "
+    );
+}
