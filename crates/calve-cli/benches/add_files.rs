@@ -9,8 +9,14 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
+use calve::base::Location;
+use calve::lake::footer::read_footers;
+use calve::lake::{Lake, LakeEntry, LakeOptions, Source};
+use calve::storage::Storage;
 use calve_testkit::{lakes, python, s3};
+use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
 const CALVE: &str = env!("CARGO_BIN_EXE_calve");
@@ -184,17 +190,35 @@ fn s3_footers(files: usize) {
     const LATENCY_MS: u64 = 30;
     println!("\n### Footers from S3, {LATENCY_MS} ms added to each request\n");
     println!("| concurrency | files | footers/s | of concurrency ÷ latency |\n|---|---|---|---|");
+    let server = s3::S3Server::with_buckets(&["lake"]);
+    lakes::ghcn(&server.root().join("lake/in"), files, 20, 7);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     for concurrency in [8_usize, 16, 32] {
-        let seconds = read_from_s3(files, concurrency, LATENCY_MS);
+        let storage = Storage::new(server.properties());
+        let root = Location::parse("s3://lake/in").unwrap();
+        let source = Source::Location(root);
+        let seconds = runtime.block_on(async {
+            let lake = Lake::open(&storage, source, LakeOptions::default()).await.unwrap();
+            let entries: Vec<LakeEntry> = lake.files().try_collect().await.unwrap();
+            let listed = entries.into_iter().filter_map(|entry| match entry {
+                LakeEntry::File(file) => Some(file),
+                LakeEntry::Skipped(_) => None,
+            });
+            server.set_latency(Duration::from_millis(LATENCY_MS));
+            let start = Instant::now();
+            let read = read_footers(&storage, stream::iter(listed), concurrency)
+                .filter(|(_, footer)| std::future::ready(footer.is_ok()))
+                .count()
+                .await;
+            let seconds = start.elapsed().as_secs_f64();
+            server.set_latency(Duration::ZERO);
+            assert_eq!(read, files);
+            seconds
+        });
         #[expect(clippy::cast_precision_loss, reason = "printed with two decimals")]
-        let (rate, limit) = (
-            files as f64 / seconds,
-            concurrency as f64 * 1000.0 / LATENCY_MS as f64,
-        );
-        println!(
-            "| {concurrency} | {files} | {rate:.0} | {:.2} |",
-            rate / limit
-        );
+        let (rate, limit) =
+            (files as f64 / seconds, concurrency as f64 * 1000.0 / LATENCY_MS as f64);
+        println!("| {concurrency} | {files} | {rate:.0} | {:.2} |", rate / limit);
     }
 }
 
