@@ -6,7 +6,7 @@ mod add_files;
 mod error;
 
 pub use add_files::{
-    AddFiles, Drifted, DuplicateFiles, GarbageCollection, Int96, OnRefused, OnUnsafe, Plan,
-    Refused, Report, SeenFinding, SkippedFile,
+    AddFiles, DEFAULT_CONCURRENCY, Drifted, DuplicateFiles, GarbageCollection, Int96, OnRefused,
+    OnUnsafe, Plan, Refused, Report, SeenFinding, SkippedFile,
 };
 pub use error::{Error, Result};

@@ -13,6 +13,7 @@ use iceberg::spec::{
     DataContentType, DataFile, DataFileBuilder, DataFileFormat, SchemaRef, Struct,
 };
 use parquet::file::metadata::ParquetMetaData;
+use parquet::file::statistics::Statistics;
 
 use super::partition::{PartitionRules, WrongValue};
 use super::{Int96, OnUnsafe};
@@ -291,7 +292,7 @@ fn is_proven(footer: &ParquetMetaData, field: &UnprovenField) -> bool {
     field.leaves.iter().any(|leaf| {
         footer.row_groups().iter().all(|group| {
             let statistics = group.column(*leaf).statistics();
-            statistics.and_then(|statistics| statistics.null_count_opt()) == Some(0)
+            statistics.and_then(Statistics::null_count_opt) == Some(0)
         })
     })
 }

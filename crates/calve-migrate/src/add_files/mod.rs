@@ -23,7 +23,7 @@ use calve_lake::{Recursive, Source};
 use futures::future::BoxFuture;
 use iceberg::spec::{FormatVersion, PrimitiveType};
 
-pub use report::{Drifted, Plan, Refused, Report, SeenFinding, SkippedFile};
+pub use report::{Drifted, Plan, REPORT_LIST_LIMIT, Refused, Report, SeenFinding, SkippedFile};
 
 use crate::Result;
 use run::Run;

@@ -8,7 +8,7 @@ use calve_parquet::{
     HiveColumn, NAME_MAPPING_PROPERTY, NameMapping, SchemaCache, SchemaUnion, TypePolicy, type_text,
 };
 use calve_table::{Append, DEFAULT_MANIFEST_CONCURRENCY, FileSet, new_snapshot_id};
-use iceberg::spec::{PrimitiveType, Type};
+use iceberg::spec::{PrimitiveType, TableMetadata, Type};
 use uuid::Uuid;
 
 use super::blueprint::Blueprint;
@@ -229,7 +229,7 @@ impl<'a> Run<'a> {
             Target::New(_) if !self.survey.has_schema() => None,
             _ => Some(self.blueprint.metadata(self.survey.judge.union())?),
         };
-        let schema = metadata.as_ref().map(|metadata| metadata.current_schema());
+        let schema = metadata.as_ref().map(TableMetadata::current_schema);
         let describe = |name: &str, of: &Type| format!("{name}: {}", type_text(of));
         let columns = schema.map(|schema| {
             let fields = schema.as_struct().fields().iter();

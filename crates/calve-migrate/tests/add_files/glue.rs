@@ -10,11 +10,9 @@ use serde_json::json;
 
 use crate::support::counts;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hive_table_of_glue() {
-    let server = s3::S3Server::with_buckets(&["lake"]);
-    let moto = Moto::start();
-    let database = "add_files_hive";
+/// Makes a partitioned Hive table in Glue: two days in its folder, the third elsewhere, in a folder
+/// that says nothing of its day.
+fn make_hive_table(server: &s3::S3Server, moto: &Moto, database: &str) {
     moto.glue(
         "CreateDatabase",
         &json!({"DatabaseInput": {"Name": database}}),
@@ -35,7 +33,6 @@ async fn a_hive_table_of_glue() {
             "SerdeInfo": {"SerializationLibrary": format!("{hive}.serde.ParquetHiveSerDe")},
         })
     };
-    // Two days lie in the table's folder, the third elsewhere, in a folder that says nothing of its day.
     lakes::drift(&root.join("days"), lakes::Drift::Reordered);
     fs_err::create_dir_all(root.join("elsewhere")).unwrap();
     fs_err::rename(
@@ -65,7 +62,14 @@ async fn a_hive_table_of_glue() {
         "BatchCreatePartition",
         &json!({"DatabaseName": database, "TableName": "days", "PartitionInputList": partitions}),
     );
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hive_table_of_glue() {
+    let server = s3::S3Server::with_buckets(&["lake"]);
+    let moto = Moto::start();
+    let database = "add_files_hive";
+    make_hive_table(&server, moto, database);
     let mut properties = moto.properties();
     properties.extend(server.properties());
     properties.insert("type".to_owned(), "glue".to_owned());

@@ -1,6 +1,11 @@
 //! `AddFiles` over lakes of every kind, on local disk, S3 and Glue, read back by PyIceberg and DuckDB.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "tests fail by panicking"
+)]
 
 mod bad_input;
 mod corpus;

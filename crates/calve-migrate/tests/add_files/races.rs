@@ -30,7 +30,7 @@ async fn two_runs_at_once_both_land() {
         .unwrap();
     let runs = elements[1..].iter().map(|element| {
         let operation = home.add("db.t").with_partition_filter(filter(element));
-        tokio::spawn(std::future::IntoFuture::into_future(operation))
+        tokio::spawn(IntoFuture::into_future(operation))
     });
     let mut files = counts(&first).0;
     for run in runs.collect::<Vec<_>>() {
@@ -57,7 +57,7 @@ async fn the_same_files_are_never_added_twice() {
         .await
         .unwrap();
     let runs: Vec<_> = (0..4)
-        .map(|_| tokio::spawn(std::future::IntoFuture::into_future(home.add("db.t"))))
+        .map(|_| tokio::spawn(IntoFuture::into_future(home.add("db.t"))))
         .collect();
     let mut won = 0;
     for run in runs {
@@ -93,7 +93,7 @@ async fn a_conflict_reads_no_footer_again() {
         .into_iter()
         .map(|lake| {
             let operation = add(&catalog, &format!("s3://lake/{lake}"), "db.t");
-            tokio::spawn(std::future::IntoFuture::into_future(operation))
+            tokio::spawn(IntoFuture::into_future(operation))
         })
         .collect();
     for run in runs {
