@@ -15,7 +15,6 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("calve-base", &[]),
     ("calve-parquet", &["base"]),
     ("calve-storage", &["base"]),
-    ("calve-xml", &["base"]),
     ("calve-catalog", &["base", "storage"]),
     ("calve-lake", &["base", "parquet", "storage", "catalog"]),
     ("calve-table", &["base", "parquet", "storage", "catalog"]),
