@@ -6,6 +6,7 @@ mod support;
 mod add_files;
 mod catalog;
 mod general;
+mod notebooks;
 mod settings;
 mod sql;
 mod tables;

@@ -8,18 +8,32 @@ fn notebooks_run() {
     let mut run = 0;
     for entry in fs_err::read_dir(&notebooks).unwrap() {
         let notebook = entry.unwrap().path();
-        if notebook.extension().is_none_or(|extension| extension != "ipynb") {
+        if notebook
+            .extension()
+            .is_none_or(|extension| extension != "ipynb")
+        {
             continue;
         }
         let source = fs_err::read_to_string(&notebook).unwrap();
         let cells = serde_json::from_str::<serde_json::Value>(&source).unwrap();
         for cell in cells["cells"].as_array().unwrap() {
             let outputs = cell.get("outputs").and_then(serde_json::Value::as_array);
-            assert!(outputs.is_none_or(Vec::is_empty), "{} is kept with outputs", notebook.display());
+            assert!(
+                outputs.is_none_or(Vec::is_empty),
+                "{} is kept with outputs",
+                notebook.display()
+            );
         }
         let folder = tempfile::tempdir().unwrap();
         let output = python::command()
-            .args(["-m", "nbconvert", "--execute", "--to", "notebook", "--output-dir"])
+            .args([
+                "-m",
+                "nbconvert",
+                "--execute",
+                "--to",
+                "notebook",
+                "--output-dir",
+            ])
             .arg(folder.path())
             .arg(&notebook)
             .current_dir(&notebooks)

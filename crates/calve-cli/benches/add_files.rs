@@ -198,7 +198,9 @@ fn s3_footers(files: usize) {
         let root = Location::parse("s3://lake/in").unwrap();
         let source = Source::Location(root);
         let seconds = runtime.block_on(async {
-            let lake = Lake::open(&storage, source, LakeOptions::default()).await.unwrap();
+            let lake = Lake::open(&storage, source, LakeOptions::default())
+                .await
+                .unwrap();
             let entries: Vec<LakeEntry> = lake.files().try_collect().await.unwrap();
             let listed = entries.into_iter().filter_map(|entry| match entry {
                 LakeEntry::File(file) => Some(file),
@@ -216,9 +218,14 @@ fn s3_footers(files: usize) {
             seconds
         });
         #[expect(clippy::cast_precision_loss, reason = "printed with two decimals")]
-        let (rate, limit) =
-            (files as f64 / seconds, concurrency as f64 * 1000.0 / LATENCY_MS as f64);
-        println!("| {concurrency} | {files} | {rate:.0} | {:.2} |", rate / limit);
+        let (rate, limit) = (
+            files as f64 / seconds,
+            concurrency as f64 * 1000.0 / LATENCY_MS as f64,
+        );
+        println!(
+            "| {concurrency} | {files} | {rate:.0} | {:.2} |",
+            rate / limit
+        );
     }
 }
 
