@@ -39,7 +39,6 @@ fn notebooks_run() {
             .current_dir(&notebooks)
             .env("CALVE", env!("CARGO_BIN_EXE_calve"))
             .env("HOME", folder.path())
-            .env("MPLBACKEND", "agg")
             .output()
             .unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);

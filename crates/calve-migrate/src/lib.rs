@@ -7,6 +7,6 @@ mod error;
 
 pub use add_files::{
     AddFiles, DEFAULT_CONCURRENCY, Drifted, DuplicateFiles, GarbageCollection, Int96, OnRefused,
-    OnUnsafe, Plan, Refused, Report, SeenFinding, SkippedFile,
+    OnUnsafe, Plan, REPORT_LIST_LIMIT, Refused, Report, SeenFinding, SkippedFile,
 };
 pub use error::{Error, Result};

@@ -262,6 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a list of cases")]
     fn partition_values_bound_their_column() {
         use PrimitiveLiteral::{Int, Long, String};
         let text =
