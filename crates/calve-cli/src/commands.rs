@@ -178,7 +178,7 @@ impl Context {
 
     async fn dispatch(&self, command: Command) -> anyhow::Result<ExitStatus> {
         match command {
-            Command::AddFiles(command) => add_files::add_files(self, command.flags).await,
+            Command::AddFiles(command) => Box::pin(add_files::add_files(self, command.flags)).await,
             Command::Verify(command) => verify::verify(self, command.flags).await,
             Command::Sql(command) => sql::sql(self, command.flags).await,
             Command::Tables(command) => tables::tables(self, command.flags).await,

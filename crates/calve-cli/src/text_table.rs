@@ -57,8 +57,7 @@ impl TextTable {
                 line.push_str(&padding);
             }
         }
-        let written = writeln!(text, "{}", line.trim_end());
-        debug_assert!(written.is_ok(), "writing to a string does not fail");
+        push_line(text, format_args!("{}", line.trim_end()));
     }
 }
 
@@ -71,9 +70,14 @@ pub(crate) fn pairs(pairs: &[(&str, String)], text: &mut String) {
         .unwrap_or_default();
     for (label, value) in pairs {
         let indented = value.replace('\n', &format!("\n{}", " ".repeat(width + 2)));
-        let written = writeln!(text, "{label:width$}  {indented}");
-        debug_assert!(written.is_ok(), "writing to a string does not fail");
+        push_line(text, format_args!("{label:width$}  {indented}"));
     }
+}
+
+/// Adds a line to a text.
+pub(crate) fn push_line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    let written = writeln!(text, "{line}");
+    debug_assert!(written.is_ok(), "writing to a string does not fail");
 }
 
 /// A number of things in words: `1 file`, `2 files`.

@@ -12,7 +12,7 @@ use crate::flags::AddFilesFlags;
 use crate::printer::Render;
 use crate::settings::AddFilesSettings;
 use crate::status::ExitStatus;
-use crate::text_table::{counted, pairs};
+use crate::text_table::{counted, pairs, push_line};
 
 /// How many entries of a list people are shown; JSON has more.
 const SHOWN_ENTRIES: usize = 20;
@@ -239,11 +239,11 @@ fn section(title: &str, entries: impl ExactSizeIterator<Item = String>, text: &m
     if count == 0 {
         return;
     }
-    text.push_str(&format!("\n{title}:\n"));
+    push_line(text, format_args!("\n{title}:"));
     for entry in entries.take(SHOWN_ENTRIES) {
-        text.push_str(&format!("  {entry}\n"));
+        push_line(text, format_args!("  {entry}"));
     }
     if count > SHOWN_ENTRIES {
-        text.push_str(&format!("  … and {} more\n", count - SHOWN_ENTRIES));
+        push_line(text, format_args!("  … and {} more", count - SHOWN_ENTRIES));
     }
 }

@@ -10,7 +10,7 @@ use crate::flags::VerifyFlags;
 use crate::printer::Render;
 use crate::settings::{SourceSettings, VerifySettings};
 use crate::status::ExitStatus;
-use crate::text_table::{TextTable, counted, pairs};
+use crate::text_table::{TextTable, counted, pairs, push_line};
 
 /// How many differences people are shown; JSON has more.
 const SHOWN_DIFFERENCES: usize = 20;
@@ -167,7 +167,7 @@ fn differences(report: &Report, text: &mut String) {
     table(&headers, &rows, text);
     let rest = report.differences_count.saturating_sub(rows.len() as u64);
     if rest > 0 {
-        text.push_str(&format!("… and {rest} more\n"));
+        push_line(text, format_args!("… and {rest} more"));
     }
 }
 
