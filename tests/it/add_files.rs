@@ -311,6 +311,7 @@ fn unsafe_types_need_a_word() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list of cases")]
 fn bad_sources_are_named() {
     let sandbox = Sandbox::new();
     let add = |source: &str, more: &[&str]| {
