@@ -54,7 +54,7 @@ pub enum OnRefused {
 /// What happens with files that the table already has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DuplicateFiles {
-    /// The run ends with [`Error::Duplicates`].
+    /// The run ends with [`Error::Duplicates`](crate::Error::Duplicates).
     #[default]
     Fail,
     /// They are passed over and reported.
