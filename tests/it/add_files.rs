@@ -111,13 +111,14 @@ fn the_proof_comes_with_the_report() {
     table       noaa.ghcn: 73000 rows (snapshot [SNAPSHOT])
     level       aggregates
     partitions  25
-    verdict     equal: no difference in 45 checks
+    verdict     equal: no difference in 46 checks
 
     check                columns  compared
     -------------------  -------  --------  -----
     row_count                            1  equal
     partitions                          25  equal
     partition_row_count                 25  equal
+    row_checksum                        25  equal
     type                       7         7  equal
     null_count                 7       175  equal
     min                        7       175  equal

@@ -53,13 +53,14 @@ fn a_lake_that_has_changed_is_different() {
     table       db.t: 6 rows (snapshot [SNAPSHOT])
     level       aggregates
     partitions  3
-    verdict     DIFFERENT: 1 difference in 27 checks
+    verdict     DIFFERENT: 1 difference in 28 checks
 
     check                columns  compared
     -------------------  -------  --------  ---------
     row_count                            1  DIFFERENT
     partitions                           3  equal
     partition_row_count                  3  DIFFERENT
+    row_checksum                         2  equal
     type                       4         4  equal
     null_count                 4         8  equal
     min                        4         8  equal

@@ -247,7 +247,8 @@ impl Location {
     pub fn parent(&self) -> Option<Self> {
         let trimmed = self.text.trim_end_matches('/');
         let slash = trimmed.rfind('/')?;
-        (slash >= self.key_start).then(|| Self {
+        let first = self.key_start + usize::from(self.scheme == Scheme::File);
+        (slash >= first).then(|| Self {
             text: trimmed[..slash].to_owned(),
             ..self.clone()
         })

@@ -6,7 +6,7 @@
 //! from the manifests; milliseconds, INT96 and narrower types are promoted. The way of a query:
 //!
 //! 1. [`Session::sql`] resolves versions, metadata tables and locations in the text,
-//! 2. [`TableProvider`] plans with manifests: partitions and column bounds leave out files,
+//! 2. [`IcebergTable`] plans with manifests: partitions and column bounds leave out files,
 //! 3. one opener per file reads it with DataFusion's Parquet reader, its columns remapped, its
 //!    deleted rows left out.
 //!
