@@ -19,7 +19,7 @@ pub enum Error {
         location: Location,
         /// What went wrong.
         #[source]
-        source: DataFusionError,
+        source: Box<Self>,
     },
     /// A column of a file cannot be read as the table's.
     #[error("column `{column}`: {problem}")]
@@ -103,6 +103,7 @@ impl Failure for Error {
             Self::Lake(error) => error.is_retryable(),
             Self::Snapshot(error) => error.is_retryable(),
             Self::Footer(error) => error.is_retryable(),
+            Self::File { source, .. } => source.is_retryable(),
             _ => false,
         }
     }
@@ -117,6 +118,8 @@ impl Failure for Error {
                 "list its versions with `SELECT * FROM {ident}.refs` and `SELECT * FROM {ident}.snapshots`"
             )),
             Self::Snapshot(error) => error.hint(),
+            Self::Schema { source, .. } => source.hint(),
+            Self::File { source, .. } => source.hint(),
             _ => None,
         }
     }

@@ -242,6 +242,9 @@ fn conversion(
         ))
     };
     match (&*target.field_type, arrow.data_type(), file.data_type()) {
+        (Type::Struct(_), _, DataType::Struct(file_fields)) if file_fields.is_empty() => {
+            Err(path.error("the file's group has no columns, so that its NULLs cannot be told"))
+        }
         (Type::Struct(structure), DataType::Struct(fields), DataType::Struct(file_fields)) => {
             let mut children = Vec::with_capacity(fields.len());
             for (target, arrow) in structure.fields().iter().zip(fields) {
@@ -359,7 +362,9 @@ fn leaf(file: &DataType, table: &DataType) -> Option<Conversion> {
         (T::Date64, T::Date32) => true,
         (T::Date32, T::Timestamp(_, None)) => true,
         (T::Time32(_), T::Time64(TimeUnit::Microsecond)) => true,
-        (T::Timestamp(from, _), T::Timestamp(to, _)) => from == to || finer(*from, *to),
+        (T::Timestamp(from, _), T::Timestamp(to, _)) if from == to || finer(*from, *to) => {
+            return Some(Conversion::Instant(table.clone()));
+        }
         _ => false,
     };
     fits.then(|| Conversion::Cast(table.clone()))

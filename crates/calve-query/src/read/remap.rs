@@ -5,10 +5,12 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, StructArray, new_null_array,
+    Array, ArrayRef, AsArray, Int64Array, ListArray, MapArray, RecordBatch, StructArray,
+    make_array, new_null_array,
 };
+use arrow::compute::kernels::numeric::mul;
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, FieldRef, Fields, Schema};
+use arrow::datatypes::{DataType, FieldRef, Fields, Schema, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::util::display::FormatOptions;
 use datafusion::error::{DataFusionError, Result};
@@ -29,6 +31,8 @@ pub(crate) enum Conversion {
     Same,
     /// A leaf of another type.
     Cast(DataType),
+    /// A time of another unit or time zone.
+    Instant(DataType),
     /// A struct: the table's fields, and where each comes from.
     Struct(Fields, Vec<Child>),
     /// A list: the file's element, the table's, and how one becomes the other.
@@ -52,6 +56,7 @@ impl Conversion {
         match self {
             Self::Same => Ok(Arc::clone(array)),
             Self::Cast(data_type) => cast_with_options(array, data_type, &STRICT),
+            Self::Instant(data_type) => instant(array, data_type),
             Self::Struct(fields, children) => {
                 let array = array
                     .as_struct_opt()
@@ -102,6 +107,37 @@ impl Conversion {
                 )?))
             }
         }
+    }
+}
+
+/// Times are counted in UTC on both sides, whatever time zone they are shown in. Arrow's own cast
+/// asks the calendar, which ends long before the numbers do.
+fn instant(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+    let (DataType::Timestamp(from_unit, _), DataType::Timestamp(to_unit, _)) =
+        (array.data_type(), to)
+    else {
+        return Err(unexpected(array, "a timestamp"));
+    };
+    let mut numbers = cast_with_options(array, &DataType::Int64, &STRICT)?;
+    let factor = per_second(*to_unit) / per_second(*from_unit);
+    if factor > 1 {
+        // Fails where a number would not fit.
+        numbers = mul(&numbers, &Int64Array::new_scalar(factor))?;
+    }
+    let data = numbers
+        .to_data()
+        .into_builder()
+        .data_type(to.clone())
+        .build()?;
+    Ok(make_array(data))
+}
+
+fn per_second(unit: TimeUnit) -> i64 {
+    match unit {
+        TimeUnit::Second => 1,
+        TimeUnit::Millisecond => 1_000,
+        TimeUnit::Microsecond => 1_000_000,
+        TimeUnit::Nanosecond => 1_000_000_000,
     }
 }
 
@@ -215,5 +251,27 @@ impl PhysicalExpr for RemapExpr {
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.column.fmt_sql(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{TimestampMicrosecondArray, TimestampMillisecondArray};
+
+    use super::*;
+
+    #[test]
+    fn times_keep_their_instant_to_the_end_of_numbers() {
+        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
+        let convert = |array: ArrayRef| Conversion::Instant(utc.clone()).apply(&array);
+        let numbers = vec![Some(i64::MAX), None, Some(i64::MIN)];
+        let same = convert(Arc::new(TimestampMicrosecondArray::from(numbers.clone()))).unwrap();
+        let expected = TimestampMicrosecondArray::from(numbers).with_timezone("+00:00");
+        assert_eq!(same.to_data(), expected.to_data());
+        let millis = TimestampMillisecondArray::from(vec![Some(-1), None]);
+        let zoned = convert(Arc::new(millis.with_timezone("America/New_York"))).unwrap();
+        let expected = TimestampMicrosecondArray::from(vec![Some(-1000), None]);
+        assert_eq!(zoned.to_data(), expected.with_timezone("+00:00").to_data());
+        convert(Arc::new(TimestampMillisecondArray::from(vec![i64::MAX]))).unwrap_err();
     }
 }

@@ -362,15 +362,11 @@ fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
 }
 
 /// Names the file in an error that does not name one yet.
-fn in_file(location: &Location, error: DataFusionError) -> DataFusionError {
+pub(super) fn in_file(location: &Location, error: DataFusionError) -> DataFusionError {
     match Error::from(error) {
-        Error::Query { source } => Error::File {
+        error @ (Error::Query { .. } | Error::Column { .. }) => Error::File {
             location: location.clone(),
-            source,
-        },
-        error @ Error::Column { .. } => Error::File {
-            location: location.clone(),
-            source: error.into(),
+            source: Box::new(error),
         },
         error => error,
     }

@@ -70,3 +70,15 @@ async fn partitions_are_typed_and_drift_is_united() {
         .check_error("SELECT * FROM './lake'", "bad.parquet")
         .await;
 }
+
+#[tokio::test]
+async fn int96_holds_years_that_no_calendar_does() {
+    let Some(shared) = calve_testkit::shared_data() else {
+        eprintln!("skipped: no shared data here");
+        return;
+    };
+    let house = Lakehouse::new().await;
+    let file = shared.join("parquet/parquet-testing/data/int96_from_spark.parquet");
+    let query = format!("SELECT count(*), count(a) FROM '{}'", file.display());
+    house.check(&query, &["6|5"]).await;
+}

@@ -4,4 +4,6 @@
 mod deletes;
 mod lakehouse;
 mod lakes;
+mod metadata;
+mod pruning;
 mod tables;

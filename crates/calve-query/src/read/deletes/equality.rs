@@ -15,11 +15,10 @@ use datafusion::physical_plan::metrics::Count;
 use futures::TryStreamExt;
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
 
-use super::positions::in_file;
 use super::{DeleteFile, Kind};
 use crate::Error;
 use crate::read::columns::{Origin, has_field_ids};
-use crate::read::source::ScanTable;
+use crate::read::source::{ScanTable, in_file};
 
 /// The keys that one delete file deletes. NULL equals NULL here (spec, "Equality Delete Files").
 #[derive(Debug)]

@@ -21,7 +21,7 @@ use super::{DeleteFile, FILE_PATH_ID, Kind, POS_ID, canonical};
 use crate::Error;
 use crate::read::columns::field_id;
 use crate::read::reader::StoreReader;
-use crate::read::source::ScanTable;
+use crate::read::source::{ScanTable, in_file};
 
 /// What begins a deletion vector's bitmap (Puffin spec, `deletion-vector-v1`).
 const VECTOR_MAGIC: [u8; 4] = [0xD1, 0xD3, 0x39, 0x64];
@@ -203,14 +203,6 @@ fn decode_vector(blob: &[u8]) -> Result<RoaringTreemap> {
 
 fn malformed(problem: &str) -> DataFusionError {
     DataFusionError::Execution(problem.to_owned())
-}
-
-pub(super) fn in_file(location: &Location, source: DataFusionError) -> DataFusionError {
-    Error::File {
-        location: location.clone(),
-        source,
-    }
-    .into()
 }
 
 #[cfg(test)]
