@@ -14,6 +14,7 @@ const MAXIMUM_LINES: usize = 600;
 const LAYERS: &[(&str, &[&str])] = &[
     ("calve-base", &[]),
     ("calve-parquet", &["base"]),
+    ("calve-xml", &["base"]),
     ("calve-storage", &["base"]),
     ("calve-catalog", &["base", "storage"]),
     ("calve-lake", &["base", "parquet", "storage", "catalog"]),
@@ -38,6 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "calve",
         &[
             "base", "parquet", "storage", "catalog", "lake", "table", "query", "migrate", "verify",
+            "xml",
         ],
     ),
     ("calve-cli", &[""]),

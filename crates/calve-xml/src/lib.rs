@@ -1,0 +1,17 @@
+//! Nested XML to Arrow and Parquet, of any size.
+//!
+//! Rows are the elements that a *row tag* names; they become records of nested columns, by a schema
+//! that is inferred or given. The crate works on any [`std::io::Read`]: it knows no object store, no
+//! table format and no async runtime.
+//!
+//! The way of the data: bytes are decompressed and decoded to UTF-8 text, the text is cut into
+//! segments at what looks like the start of a row, workers read their segments' rows by
+//! [`lexer::Lexer`], and their record batches are put together in the order of the text.
+
+mod error;
+pub mod lexer;
+pub mod options;
+pub mod row_reader;
+
+pub use error::{Error, Place, Result};
+pub use options::XmlOptions;
