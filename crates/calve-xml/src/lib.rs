@@ -8,10 +8,12 @@
 //! segments at what looks like the start of a row, workers read their segments' rows by
 //! [`lexer::Lexer`], and their record batches are put together in the order of the text.
 
+pub mod entities;
 mod error;
 pub mod lexer;
 pub mod options;
 pub mod row_reader;
+pub mod text;
 
 pub use error::{Error, Place, Result};
 pub use options::XmlOptions;

@@ -1,6 +1,6 @@
 //! The joint between finding rows and reading them.
 
-use crate::lexer::{Lexer, StartTag};
+use crate::lexer::{Lexer, StartTag, Syntax};
 use crate::{Place, Result};
 
 /// Why a row could not be read.
@@ -18,7 +18,7 @@ pub struct RowError {
 pub enum RowErrorReason {
     /// It is not well-formed.
     #[error("{0}")]
-    Malformed(String),
+    Malformed(Syntax),
     /// A value does not fit its column.
     #[error("column `{column}`: `{text}` is no {expected}")]
     Value {

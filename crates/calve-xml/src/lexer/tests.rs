@@ -1,0 +1,235 @@
+use std::fmt::Write;
+
+use super::*;
+
+/// The events of a document, one after another, and how it ends.
+fn events(text: &str) -> (String, Result<(), String>) {
+    let mut told = String::new();
+    let mut lexer = Lexer::new(text);
+    loop {
+        let event = match lexer.next_event() {
+            Ok(event) => event,
+            Err(error) => return (told, Err(format!("{}: {}", error.offset, error.reason))),
+        };
+        match event {
+            Event::Start(tag) => {
+                write!(told, "({}", tag.name).unwrap();
+                assert_eq!(tag.attributes().collect::<Vec<_>>(), lexer.attributes());
+                for attribute in tag.attributes() {
+                    write!(told, " {}={}", attribute.name, attribute.value).unwrap();
+                }
+                told.push('|');
+            }
+            Event::End(_) => told.push(')'),
+            Event::Text(text) => write!(told, "[{}]", lexer.unescape(text)).unwrap(),
+            Event::CData(text) => write!(told, "[[{text}]]").unwrap(),
+            Event::Eof => return (told, Ok(())),
+        }
+    }
+}
+
+#[track_caller]
+fn check(text: &str, expected: &str) {
+    assert_eq!(events(text), (expected.to_owned(), Ok(())));
+}
+
+#[track_caller]
+fn check_error(text: &str, expected: &str) {
+    let (_, end) = events(text);
+    assert_eq!(end, Err(expected.to_owned()), "{text}");
+}
+
+#[test]
+fn events_come_in_the_order_of_the_text() {
+    check("<a/>", "(a|)");
+    check("<a></a>", "(a|)");
+    check("<a\n/>", "(a|)");
+    check("<a >x</a >", "(a|[x])");
+    check("<a><b>1</b> <b c='2'/></a>", "(a|(b|[1])[ ](b c=2|))");
+    check("<a>1<!-- <b> -->2</a>", "(a|[1][2])");
+    check("<a>1<?b <c> ?>2</a>", "(a|[1][2])");
+    check("<a><![CDATA[<b>&]]]]></a>", "(a|[[<b>&]]]])");
+    check("<a><![CDATA[]]></a>", "(a|[[]])");
+    check("<a b = \"1\"\tc='>/\"'>&lt;</a>", "(a b=1 c=>/\"|[<])");
+    check("<größe:é>ü</größe:é>", "(größe:é|[ü])");
+    check("<?xml version=\"1.0\"?>\n<!-- c --><a/>\n<?p?>\n", "(a|)");
+    check(
+        "<!DOCTYPE a SYSTEM \"x>y\" [ <!ELEMENT a ANY> <!-- ]> --> ]><a/>",
+        "(a|)",
+    );
+    check(
+        "<!DOCTYPE a [<!ENTITY b 'x&c;'><!ENTITY c \"&#38;#60;y\">]><a>&b;</a>",
+        "(a|[x<y])",
+    );
+    let long = "n".repeat(40);
+    check(&format!("<{long}></{long}>"), &format!("({long}|)"));
+}
+
+#[test]
+fn wrong_content_and_declarations_are_told() {
+    check_error(
+        "<a>&</a>",
+        "3: `&` begins no reference; as itself it is written `&amp;`",
+    );
+    check_error("<a>&b;</a>", "3: the entity `&b;` is not declared");
+    check_error("<a b='&b;'/>", "6: the entity `&b;` is not declared");
+    check_error("<a>]]></a>", "3: `]]>` may not stand here");
+    check_error(
+        "<a>\u{1}</a>",
+        "3: the character U+0001 is not allowed in XML",
+    );
+    check_error(
+        "<a><!-- -- --></a>",
+        "8: `--` in a comment may not stand here",
+    );
+    check_error("<a><!-- </a>", "3: the text ends inside of a comment");
+    check_error(
+        "<a><![CDATA[</a>",
+        "3: the text ends inside of a CDATA section",
+    );
+    check_error(
+        "<a><?b </a>",
+        "3: the text ends inside of a processing instruction",
+    );
+    check_error(
+        " <?xml version='1.0'?><a/>",
+        "1: an XML declaration may not stand here",
+    );
+    check_error(
+        "<a><!DOCTYPE a></a>",
+        "3: a document type declaration may not stand here",
+    );
+    check_error(
+        "<a><!ELEMENT></a>",
+        "3: a comment, a CDATA section or a document type is expected here",
+    );
+    check_error(
+        "<!DOCTYPE a [<!ENTITY b SYSTEM 'x'>]><a>&b;</a>",
+        "40: the entity `&b;` is refused: it is external",
+    );
+    check_error(
+        "<!DOCTYPE a [<!ENTITY b '&b;'>]><a>&b;</a>",
+        "35: the entity `&b;` is refused: it refers to itself, or is nested too deep",
+    );
+    check_error(
+        "<!DOCTYPE a [<!ENTITY b '<c/>'>]><a>&b;</a>",
+        "36: the entity `&b;` is refused: it holds markup",
+    );
+}
+
+#[test]
+fn wrong_tags_are_told() {
+    check_error("", "0: a root element is expected here");
+    check_error("<!-- -->", "8: a root element is expected here");
+    check_error(
+        "x<a/>",
+        "0: text outside of the root element may not stand here",
+    );
+    check_error(
+        "<a/>x",
+        "4: text outside of the root element may not stand here",
+    );
+    check_error("<a/><a/>", "4: a second root element may not stand here");
+    check_error("<a>", "3: `<a>` is not closed");
+    check_error("<a><b></a>", "6: `</a>` closes `<b>`");
+    check_error("<a></ab>", "3: `</ab>` closes `<a>`");
+    check_error("</a>", "0: `</a>` closes nothing");
+    check_error("<a></a", "3: the text ends inside of an end tag");
+    check_error("<a></a b>", "7: `>` is expected here");
+    check_error("<a", "0: the text ends inside of a start tag");
+    check_error("<", "0: the text ends inside of a start tag");
+    check_error("< a/>", "1: a name after `<` is expected here");
+    check_error("<1/>", "1: `1` is not a name");
+    check_error("<a×/>", "1: `a×` is not a name");
+    check_error(
+        "<a b/>",
+        "4: `=` after an attribute's name is expected here",
+    );
+    check_error("<a b=c/>", "5: a quoted value is expected here");
+    check_error("<a b='c/>", "0: the text ends inside of a start tag");
+    check_error("<a b='<'/>", "6: `<` in an attribute may not stand here");
+    check_error(
+        "<a b='1'c='2'/>",
+        "8: white space between attributes is expected here",
+    );
+    check_error("<a b='1' b='2'/>", "2: the attribute `b` is given twice");
+    check_error(
+        "<a\"/>",
+        "2: white space, `>` or `/>` after the name is expected here",
+    );
+    check_error("<a / >", "4: `>` after `/` is expected here");
+}
+
+#[test]
+fn attributes_are_compared_with_one_another_however_many() {
+    let mut text = "<a".to_owned();
+    for index in 0..100 {
+        write!(text, " b{index}=''").unwrap();
+    }
+    assert_eq!(events(&format!("{text}/>")).1, Ok(()));
+    assert!(events(&format!("{text} b7=''/>")).1.is_err());
+}
+
+#[test]
+fn an_element_is_skipped_with_all_that_is_in_it() {
+    let mut lexer = Lexer::new("<a><b>1<c/><!-- x --></b><d/></a>");
+    let mut inner = Vec::new();
+    loop {
+        match lexer.next_event().unwrap() {
+            Event::Start(tag) if tag.name != "a" => inner.push(lexer.skip_element().unwrap()),
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    assert_eq!(inner, ["1<c/><!-- x -->", ""]);
+}
+
+#[test]
+fn limits_hold() {
+    let limits = Limits {
+        depth: 3,
+        name_bytes: 4,
+        attribute_bytes: 20,
+        attributes: 2,
+        entity_expansion_bytes: 10,
+        ..Limits::default()
+    };
+    let run = |text: &str| {
+        let mut lexer = Lexer::with_context(text, Context::start(), true, limits);
+        loop {
+            match lexer.next_event() {
+                Ok(Event::Eof) => return Ok(()),
+                Ok(_) => {}
+                Err(error) => return Err(error.reason.to_string()),
+            }
+        }
+    };
+    assert_eq!(run("<a><b><c/></b></a>"), Ok(()));
+    let error = |text: &str| Err(text.to_owned());
+    assert_eq!(
+        run("<a><b><c><d/></c></b></a>"),
+        error("elements are nested beyond the limit of 3")
+    );
+    assert_eq!(
+        run("<abcde/>"),
+        error("a name is long beyond the limit of 4")
+    );
+    assert_eq!(
+        run("<a bcdef=''/>"),
+        error("a name is long beyond the limit of 4")
+    );
+    assert_eq!(
+        run("<a b='' c='' d=''/>"),
+        error("there are attributes beyond the limit of 2")
+    );
+    assert_eq!(
+        run("<a b='12345678901234567'/>"),
+        error("attributes are long beyond the limit of 20")
+    );
+    let text = |body: &str| format!("<!DOCTYPE a [<!ENTITY e '12345'>]><a>{body}</a>");
+    assert_eq!(run(&text("&e;&e;")), Ok(()));
+    assert_eq!(
+        run(&text("&e;<!-- -->&e;<b c='&e;'/>")),
+        error("entities expand to more than 10 bytes")
+    );
+}
