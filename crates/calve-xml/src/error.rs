@@ -2,6 +2,8 @@ use std::fmt;
 
 use calve_base::Failure;
 
+use crate::schema::evolve::Drift;
+
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -45,6 +47,50 @@ pub enum Error {
         /// What is wrong, such as `` `</b>` closes `<a>` ``.
         reason: String,
     },
+    /// The text of a schema cannot be read.
+    #[error("{format}, {place}: {problem}")]
+    SchemaText {
+        /// What it was read as, such as `DDL`.
+        format: &'static str,
+        /// Where in the text.
+        place: String,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// A path to a column cannot be read.
+    #[error("path `{path}`: {problem}")]
+    Path {
+        /// The whole path.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A column does not allow what was asked.
+    #[error("column `{column}`: {problem}")]
+    Column {
+        /// The path of the column.
+        column: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Data does not fit the schema that is its contract.
+    #[error("the data does not fit the schema: {}", joined(drift))]
+    Drift {
+        /// In what it does not fit.
+        drift: Vec<Drift>,
+        /// Whether the schema may be let evolve instead.
+        may_widen: bool,
+    },
+}
+
+/// The first few ways in which data does not fit, as one line.
+fn joined(drift: &[Drift]) -> String {
+    const SHOWN: usize = 5;
+    let mut parts: Vec<String> = drift.iter().take(SHOWN).map(Drift::to_string).collect();
+    if drift.len() > SHOWN {
+        parts.push(format!("and {} more", drift.len() - SHOWN));
+    }
+    parts.join("; ")
 }
 
 impl Failure for Error {
@@ -55,6 +101,19 @@ impl Failure for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Malformed { .. } => None,
+            Self::SchemaText { .. } | Self::Column { .. } => None,
+            Self::Drift { drift, may_widen } => {
+                let conflicts = drift.iter().any(|it| matches!(it, Drift::Conflict { .. }));
+                Some(if *may_widen && !conflicts {
+                    "let the schema evolve (on drift: widen), or rescue what does not fit".to_owned()
+                } else {
+                    "rescue what does not fit (on drift: rescue), or change the schema".to_owned()
+                })
+            }
+            Self::Path { .. } => Some(
+                "write names joined by dots, `[]` behind lists, and backticks around names with dots"
+                    .to_owned(),
+            ),
         }
     }
 }

@@ -10,10 +10,13 @@
 
 pub mod entities;
 mod error;
+pub mod field_path;
 pub mod lexer;
 pub mod options;
 pub mod row_reader;
+pub mod schema;
 pub mod text;
 
 pub use error::{Error, Place, Result};
+pub use field_path::FieldPath;
 pub use options::XmlOptions;

@@ -1,0 +1,396 @@
+//! A schema file is a contract: what happens when the data no longer fits it.
+//!
+//! The contract is compared with the schema that was inferred from the new data. A column *fits* when
+//! its text can be read as the contract's type: a long fits a double and a string, a single value fits a
+//! list, an element with children fits a string (as raw XML). Whether a long fits an `int`, or a double
+//! a `decimal(12,2)`, no inferred type can tell; that is checked value by value when the rows are read,
+//! unless the schema may widen: then an `int` becomes a long, for no value to be refused.
+//!
+//! Laws: a schema fits itself; evolving never narrows a type and never drops or moves a column; evolving
+//! again with the same data changes nothing.
+
+mod types;
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
+use serde::Serialize;
+
+use super::choice::XML_NAME;
+use super::types::map_entries;
+use crate::{Error, FieldPath, Result};
+use types::{Fit, fit};
+
+/// The default name of the column that takes what the schema has no place for.
+pub const DEFAULT_RESCUED_DATA_COLUMN: &str = "_rescued_data";
+
+/// What is done when the data does not fit the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDrift {
+    /// The run stops before it writes anything.
+    #[default]
+    Fail,
+    /// The schema evolves: columns are added, types widened, never narrowed.
+    Widen,
+    /// The schema stays; what does not fit goes into the rescued-data column.
+    Rescue,
+}
+
+/// Which wider types a column may get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Promotions {
+    /// Those that every Iceberg table allows: int to long, float to double, decimals to more digits of
+    /// the same scale.
+    #[default]
+    Iceberg,
+    /// Those of Spark's type widening besides: integers to decimal or (up to int) to double, decimals to
+    /// more digits on both sides, date to timestamp without zone.
+    Spark,
+}
+
+/// One way in which data does not fit the contract.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Drift {
+    /// The data has a column that the contract has not.
+    Added {
+        /// Where.
+        column: String,
+        /// Its type in the data.
+        data_type: String,
+    },
+    /// The data needs a wider type.
+    Widened {
+        /// Which column.
+        column: String,
+        /// The type in the contract.
+        from: String,
+        /// The type that holds both.
+        to: String,
+    },
+    /// The data has another type that no legal promotion leads to.
+    Conflict {
+        /// Which column.
+        column: String,
+        /// The type in the contract.
+        contract: String,
+        /// The type in the data.
+        found: String,
+    },
+    /// The data lacks a column that the contract requires.
+    Missing {
+        /// Which column.
+        column: String,
+    },
+}
+
+impl Drift {
+    /// The column.
+    pub fn column(&self) -> &str {
+        match self {
+            Self::Added { column, .. }
+            | Self::Widened { column, .. }
+            | Self::Conflict { column, .. }
+            | Self::Missing { column } => column,
+        }
+    }
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Added { column, data_type } => write!(f, "`{column}` ({data_type}) is new"),
+            Self::Widened { column, from, to } => write!(f, "`{column}` needs {to}, not {from}"),
+            Self::Conflict {
+                column,
+                contract,
+                found,
+            } => write!(f, "`{column}` is {found}, not {contract}"),
+            Self::Missing { column } => write!(f, "`{column}` is required and never there"),
+        }
+    }
+}
+
+/// How a contract and new data go together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evolution {
+    /// The schema to read the data by, and the contract from now on.
+    pub schema: Schema,
+    /// In what the data does not fit the contract, in the order of the columns.
+    pub drift: Vec<Drift>,
+    /// The columns of the data whose values go into the rescued-data column.
+    pub rescued: Vec<FieldPath>,
+}
+
+/// Compares a contract with the schema of new data.
+#[derive(Debug, Clone)]
+pub struct Evolve {
+    on_drift: OnDrift,
+    promotions: Promotions,
+    rescued_data_column: String,
+    value_tag: String,
+}
+
+impl Evolve {
+    /// Starts with the default options.
+    pub fn new(on_drift: OnDrift) -> Self {
+        Self {
+            on_drift,
+            promotions: Promotions::default(),
+            rescued_data_column: DEFAULT_RESCUED_DATA_COLUMN.to_owned(),
+            value_tag: "_VALUE".to_owned(),
+        }
+    }
+
+    /// Sets which wider types a column may get.
+    #[must_use]
+    pub fn with_promotions(mut self, promotions: Promotions) -> Self {
+        self.promotions = promotions;
+        self
+    }
+
+    /// Sets the name of the rescued-data column.
+    #[must_use]
+    pub fn with_rescued_data_column(mut self, name: impl Into<String>) -> Self {
+        self.rescued_data_column = name.into();
+        self
+    }
+
+    /// Sets the name of an element's own text, beside which a single value fits a struct.
+    #[must_use]
+    pub fn with_value_tag(mut self, name: impl Into<String>) -> Self {
+        self.value_tag = name.into();
+        self
+    }
+
+    /// Decides by which schema data with the schema `observed` is read under the contract.
+    ///
+    /// # Errors
+    /// When the data does not fit and the schema may not evolve, or cannot.
+    pub fn plan(&self, contract: &Schema, observed: &Schema) -> Result<Evolution> {
+        let mut walk = Walk {
+            options: self,
+            drift: Vec::new(),
+            rescued: Vec::new(),
+        };
+        // The rescued-data column is calve's own; no element of that name drifts against it.
+        let fields = walk.fields(contract.fields(), observed.fields(), &FieldPath::root());
+        let stops = |drift: &Drift| match self.on_drift {
+            OnDrift::Fail => true,
+            OnDrift::Widen => matches!(drift, Drift::Conflict { .. }),
+            // A value that is required cannot be rescued by leaving it out.
+            OnDrift::Rescue => matches!(drift, Drift::Missing { .. }),
+        };
+        let Walk { drift, rescued, .. } = walk;
+        if drift.iter().any(stops) {
+            let drift = drift.into_iter().filter(stops).collect();
+            let may_widen = self.on_drift == OnDrift::Fail;
+            return Err(Error::Drift { drift, may_widen });
+        }
+        let mut fields: Vec<FieldRef> = fields.iter().cloned().collect();
+        let has_column = fields
+            .iter()
+            .any(|it| *it.name() == self.rescued_data_column);
+        if self.on_drift == OnDrift::Rescue && !has_column {
+            let column = Field::new(&self.rescued_data_column, DataType::Utf8, true);
+            fields.push(Arc::new(column));
+        }
+        Ok(Evolution {
+            schema: Schema::new_with_metadata(fields, contract.metadata().clone()),
+            drift,
+            rescued,
+        })
+    }
+}
+
+/// The name by which a field is found in the document.
+fn xml_name(field: &Field) -> &str {
+    field.metadata().get(XML_NAME).unwrap_or(field.name())
+}
+
+struct Walk<'a> {
+    options: &'a Evolve,
+    drift: Vec<Drift>,
+    rescued: Vec<FieldPath>,
+}
+
+impl Walk<'_> {
+    fn report(&mut self, drift: Drift, path: &FieldPath) {
+        let has_values = !matches!(drift, Drift::Missing { .. });
+        if self.options.on_drift == OnDrift::Rescue && has_values {
+            self.rescued.push(path.clone());
+        }
+        self.drift.push(drift);
+    }
+
+    /// The fields that hold both.
+    fn fields(&mut self, contract: &Fields, observed: &Fields, path: &FieldPath) -> Fields {
+        let mut fields: Vec<FieldRef> = contract
+            .iter()
+            .map(|field| {
+                let path = path.field(field.name());
+                let found = observed.iter().find(|it| xml_name(it) == xml_name(field));
+                Arc::new(match found {
+                    Some(found) => self.field(field, found, &path),
+                    None => self.absent(field, &path),
+                })
+            })
+            .collect();
+        for found in observed {
+            let is_known = contract.iter().any(|it| xml_name(it) == xml_name(found));
+            // What was only ever empty has no type yet and no values; it stays out until it has.
+            if is_known || found.data_type() == &DataType::Null {
+                continue;
+            }
+            let drift = Drift::Added {
+                column: path.field(xml_name(found)).to_string(),
+                data_type: types::name(found.data_type()),
+            };
+            self.report(drift, &path.field(found.name()));
+            if self.options.on_drift == OnDrift::Widen {
+                let added = with_free_name(found, &fields);
+                fields.push(Arc::new(added));
+            }
+        }
+        fields.into()
+    }
+
+    /// A field of the contract that the data never has.
+    fn absent(&mut self, field: &Field, path: &FieldPath) -> Field {
+        if field.is_nullable() {
+            return field.clone();
+        }
+        let column = path.to_string();
+        self.report(Drift::Missing { column }, path);
+        let relaxed = self.options.on_drift == OnDrift::Widen;
+        field.clone().with_nullable(relaxed)
+    }
+
+    fn field(&mut self, contract: &Field, observed: &Field, path: &FieldPath) -> Field {
+        let data_type = self.data_type(contract, observed, path);
+        contract.clone().with_data_type(data_type)
+    }
+
+    fn data_type(&mut self, contract: &Field, observed: &Field, path: &FieldPath) -> DataType {
+        let (ours, theirs) = (contract.data_type(), observed.data_type());
+        match (ours, theirs) {
+            (_, DataType::Null) => ours.clone(),
+            // A choice holds what its alternatives hold; it is compared after it has been resolved.
+            (DataType::Struct(mine), DataType::Struct(new)) => {
+                DataType::Struct(self.fields(mine, new, path))
+            }
+            (DataType::List(mine), DataType::List(new)) => {
+                DataType::List(Arc::new(self.field(mine, new, &path.element())))
+            }
+            // A single value is a list of one.
+            (DataType::List(mine), _) => {
+                DataType::List(Arc::new(self.field(mine, observed, &path.element())))
+            }
+            (DataType::Map(entries, sorted), DataType::Struct(new)) => {
+                self.map(entries, *sorted, new, path)
+            }
+            (DataType::Struct(mine), _) => self
+                .value_in_struct(mine, observed, path)
+                .map_or_else(|| self.conflict(contract, observed, path), DataType::Struct),
+            _ => self.scalar(contract, observed, path),
+        }
+    }
+
+    fn scalar(&mut self, contract: &Field, observed: &Field, path: &FieldPath) -> DataType {
+        let ours = contract.data_type();
+        let widens = self.options.on_drift == OnDrift::Widen;
+        match fit(ours, observed.data_type(), self.options.promotions) {
+            Fit::Fits => ours.clone(),
+            Fit::Perhaps(_) if !widens => ours.clone(),
+            Fit::Perhaps(wider) | Fit::Widen(wider) => {
+                let drift = Drift::Widened {
+                    column: path.to_string(),
+                    from: types::name(ours),
+                    to: types::name(&wider),
+                };
+                self.report(drift, path);
+                if widens { wider } else { ours.clone() }
+            }
+            Fit::Conflict => self.conflict(contract, observed, path),
+        }
+    }
+
+    fn conflict(&mut self, contract: &Field, observed: &Field, path: &FieldPath) -> DataType {
+        let drift = Drift::Conflict {
+            column: path.to_string(),
+            contract: types::name(contract.data_type()),
+            found: types::name(observed.data_type()),
+        };
+        self.report(drift, path);
+        contract.data_type().clone()
+    }
+
+    /// Text alone fits a struct that has a place for an element's own text.
+    fn value_in_struct(
+        &mut self,
+        contract: &Fields,
+        observed: &Field,
+        path: &FieldPath,
+    ) -> Option<Fields> {
+        if observed.data_type().is_nested() {
+            return None;
+        }
+        let place = contract
+            .iter()
+            .position(|it| *it.name() == self.options.value_tag)?;
+        let mut fields: Vec<FieldRef> = contract.iter().cloned().collect();
+        let path = path.field(&self.options.value_tag);
+        fields[place] = Arc::new(self.field(&contract[place], observed, &path));
+        Some(fields.into())
+    }
+
+    /// Children become entries: each must fit the map's values.
+    fn map(
+        &mut self,
+        entries: &FieldRef,
+        sorted: bool,
+        observed: &Fields,
+        path: &FieldPath,
+    ) -> DataType {
+        let Some((key, value)) = map_entries(entries) else {
+            return DataType::Map(Arc::clone(entries), sorted);
+        };
+        let mut item = value.as_ref().clone();
+        for child in observed {
+            item = self.field(&item, child, &path.field("value"));
+        }
+        let pair: Fields = vec![Arc::clone(key), Arc::new(item)].into();
+        let entries = entries
+            .as_ref()
+            .clone()
+            .with_data_type(DataType::Struct(pair));
+        DataType::Map(Arc::new(entries), sorted)
+    }
+}
+
+/// The field as a new nullable column, called so that no other column differs from it by case alone.
+fn with_free_name(field: &Field, beside: &[FieldRef]) -> Field {
+    let taken = |name: &str| {
+        let name = name.to_lowercase();
+        beside.iter().any(|it| it.name().to_lowercase() == name)
+    };
+    let mut name = field.name().clone();
+    let mut number = 1;
+    while taken(&name) {
+        number += 1;
+        name = format!("{}_{number}", field.name());
+    }
+    let mut metadata = field.metadata().clone();
+    if name != xml_name(field) {
+        metadata.insert(XML_NAME.to_owned(), xml_name(field).to_owned());
+    }
+    field
+        .clone()
+        .with_name(name)
+        .with_nullable(true)
+        .with_metadata(metadata)
+}
+
+#[cfg(test)]
+mod tests;
