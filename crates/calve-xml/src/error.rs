@@ -47,6 +47,46 @@ pub enum Error {
         /// What is wrong, such as `` `</b>` closes `<a>` ``.
         reason: String,
     },
+    /// A row is larger than allowed; it must fit into memory.
+    #[error("{place}: the row is larger than {limit} bytes")]
+    RowTooLarge {
+        /// Where it begins.
+        place: Place,
+        /// The limit.
+        limit: usize,
+    },
+    /// Something that is no row, such as a comment, is larger than a row may be.
+    #[error("{place}: what begins here is larger than {limit} bytes")]
+    MarkupTooLarge {
+        /// Where it begins.
+        place: Place,
+        /// The limit.
+        limit: usize,
+    },
+    /// A document cannot be read or decompressed.
+    #[error("{file}: cannot be read")]
+    Read {
+        /// The document.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Bytes are not of the document's encoding.
+    #[error("{place}: the bytes here are not {encoding}")]
+    Encoding {
+        /// Where, as far as it is known.
+        place: Place,
+        /// The encoding's name.
+        encoding: String,
+    },
+    /// The document or the options name an encoding that is not supported.
+    #[error("{file}: the encoding `{encoding}` is not supported")]
+    UnknownEncoding {
+        /// The document.
+        file: String,
+        /// The encoding's name.
+        encoding: String,
+    },
     /// The text of a schema cannot be read.
     #[error("{format}, {place}: {problem}")]
     SchemaText {
@@ -95,12 +135,24 @@ fn joined(drift: &[Drift]) -> String {
 
 impl Failure for Error {
     fn is_retryable(&self) -> bool {
-        false
+        matches!(self, Self::Read { source, .. } if matches!(
+            source.kind(),
+            std::io::ErrorKind::TimedOut
+                | std::io::ErrorKind::ConnectionReset
+                | std::io::ErrorKind::ConnectionAborted
+        ))
     }
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Malformed { .. } => None,
+            Self::Malformed { .. } | Self::Read { .. } => None,
+            Self::RowTooLarge { .. } => {
+                Some("choose a smaller element as the row, or raise the limit of rows".to_owned())
+            }
+            Self::MarkupTooLarge { .. } => Some("raise the limit of rows".to_owned()),
+            Self::Encoding { .. } | Self::UnknownEncoding { .. } => {
+                Some("name the encoding by option".to_owned())
+            }
             Self::SchemaText { .. } | Self::Column { .. } => None,
             Self::Drift { drift, may_widen } => {
                 let conflicts = drift.iter().any(|it| matches!(it, Drift::Conflict { .. }));

@@ -100,7 +100,18 @@ pub struct Lexer<'a> {
     entities: Arc<Entities>,
     /// Bytes that the document's own entities add to this segment.
     expanded_bytes: u64,
+    /// From where on the text is known not to have `-->`, `?>` and `]]>`, so that a text with many that
+    /// are not closed is searched to its end but once.
+    missing: Missing,
     limits: Limits,
+}
+
+/// From where on the text is known not to have the ends of some kinds of markup.
+#[derive(Debug, Clone, Copy)]
+struct Missing {
+    comment: usize,
+    instruction: usize,
+    section: usize,
 }
 
 impl<'a> Lexer<'a> {
@@ -132,6 +143,11 @@ impl<'a> Lexer<'a> {
             attributes: Vec::new(),
             entities: context.entities(),
             expanded_bytes: 0,
+            missing: Missing {
+                comment: usize::MAX,
+                instruction: usize::MAX,
+                section: usize::MAX,
+            },
             limits,
         }
     }
@@ -227,6 +243,50 @@ impl<'a> Lexer<'a> {
                 }
                 None => return self.end_of_text(),
             }
+        }
+    }
+
+    /// The names of the open elements, outermost first: `response/row/row`.
+    pub fn path(&self) -> String {
+        let names: Vec<&str> = self.open_elements().map(|(name, _)| name).collect();
+        names.join("/")
+    }
+
+    /// How many bytes the document's own entities added so far, in this segment.
+    pub(crate) fn expanded_bytes(&self) -> u64 {
+        self.expanded_bytes
+    }
+
+    /// Says that the tag taken last begins a row: the text must not end before it is closed. Gives how
+    /// many elements are open around it.
+    pub(crate) fn enter_row(&mut self) -> usize {
+        let depth = self.depth().saturating_sub(1);
+        self.row_depth = Some(depth);
+        depth
+    }
+
+    /// Whether the root element is closed.
+    pub(crate) fn is_behind_root(&self) -> bool {
+        self.part == Part::Epilog
+    }
+
+    /// Says that the row is over.
+    pub(crate) fn leave_row(&mut self) {
+        self.row_depth = None;
+    }
+
+    /// Goes on at `offset` after a fault, as if all but the outermost `depth` elements were closed.
+    pub(crate) fn recover(&mut self, offset: usize, depth: usize) {
+        self.at = offset;
+        self.end_is_due = false;
+        self.row_depth = None;
+        self.attributes.clear();
+        while self.depth() > depth {
+            self.pop();
+        }
+        if self.part == Part::Epilog {
+            // What follows may be another root; the fault is told already.
+            self.part = Part::Content;
         }
     }
 

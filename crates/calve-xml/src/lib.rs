@@ -11,12 +11,17 @@
 pub mod entities;
 mod error;
 pub mod field_path;
+pub mod input;
 pub mod lexer;
 pub mod options;
 pub mod row_reader;
+mod rows;
 pub mod schema;
+pub mod segments;
 pub mod text;
 
 pub use error::{Error, Place, Result};
 pub use field_path::FieldPath;
+pub use input::Input;
 pub use options::XmlOptions;
+pub use segments::ReadRows;

@@ -36,7 +36,7 @@ impl<'a> Lexer<'a> {
     /// Moves behind a comment.
     fn comment(&mut self) -> Result<(), RowError> {
         let start = self.at + 4;
-        let Some(length) = memmem::find(&self.bytes[start..], b"--") else {
+        let Some(length) = find(self.bytes, start, b"--", &mut self.missing.comment) else {
             return Err(Syntax::Truncated("a comment").at(self.at));
         };
         let end = start + length;
@@ -55,7 +55,7 @@ impl<'a> Lexer<'a> {
     #[inline(never)]
     pub(super) fn instruction(&mut self) -> Result<(), RowError> {
         let start = self.at;
-        let Some(length) = memmem::find(&self.bytes[start + 2..], b"?>") else {
+        let Some(length) = find(self.bytes, start + 2, b"?>", &mut self.missing.instruction) else {
             return Err(Syntax::Truncated("a processing instruction").at(start));
         };
         let end = start + 2 + length;
@@ -80,7 +80,7 @@ impl<'a> Lexer<'a> {
     /// The content of a CDATA section.
     fn character_section(&mut self) -> Result<Event<'a>, RowError> {
         let start = self.at + 9;
-        let Some(length) = memmem::find(&self.bytes[start..], b"]]>") else {
+        let Some(length) = find(self.bytes, start, b"]]>", &mut self.missing.section) else {
             return Err(Syntax::Truncated("a CDATA section").at(self.at));
         };
         if self.depth() == 0 {
@@ -101,4 +101,16 @@ impl<'a> Lexer<'a> {
         text::check_characters(&self.text[start..end])
             .map_err(|fault| fault.syntax.at(start + fault.offset))
     }
+}
+
+/// How far behind `from` the needle is, where it is not known to be missing.
+fn find(bytes: &[u8], from: usize, needle: &[u8], missing: &mut usize) -> Option<usize> {
+    if from >= *missing {
+        return None;
+    }
+    let found = memmem::find(&bytes[from..], needle);
+    if found.is_none() {
+        *missing = from;
+    }
+    found
 }
