@@ -1,5 +1,7 @@
 use std::fmt;
 
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use calve_base::Failure;
 
 use crate::schema::evolve::Drift;
@@ -113,6 +115,61 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// A column cannot be computed.
+    #[error("column `{column}`: {source}")]
+    Arrow {
+        /// The path of the column; empty for all of them.
+        column: String,
+        /// Why.
+        source: ArrowError,
+    },
+    /// Two columns of one table, or two tables, would have one name.
+    #[error("{} would have two {} of the name `{name}`", of_table(table.as_ref()), if table.is_some() { "columns" } else { "tables" })]
+    SameName {
+        /// The name, which is compared without regard to case.
+        name: String,
+        /// The table, when it is columns that have it.
+        table: Option<String>,
+    },
+    /// A batch has another schema than those before it.
+    #[error(
+        "a batch has another schema than was planned for: {}",
+        difference(expected, found)
+    )]
+    BatchSchema {
+        /// The schema planned for.
+        expected: SchemaRef,
+        /// The schema of the batch.
+        found: SchemaRef,
+    },
+    /// The ordinals of files do not ascend, or there are too many.
+    #[error("file {ordinal} comes after file {previous}: ordinals ascend, and are below 2^23")]
+    FileOrdinal {
+        /// The ordinal.
+        ordinal: u32,
+        /// The one before it.
+        previous: u32,
+    },
+    /// One file has more rows of a table than there are keys.
+    #[error("table `{table}`: one file has more than 2^40 rows")]
+    TooManyRows {
+        /// The table.
+        table: String,
+    },
+    /// A mapping cannot be read.
+    #[error("mapping{}: {problem}", entry.map(|it| format!(", tuple {it}")).unwrap_or_default())]
+    Mapping {
+        /// Which tuple, counted from 1; none for the whole text.
+        entry: Option<usize>,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// An action on a choice of types cannot be read.
+    #[error("`{action}` is no action on a choice of types")]
+    Action {
+        /// What was written.
+        action: String,
+    },
     /// Data does not fit the schema that is its contract.
     #[error("the data does not fit the schema: {}", joined(drift))]
     Drift {
@@ -121,6 +178,29 @@ pub enum Error {
         /// Whether the schema may be let evolve instead.
         may_widen: bool,
     },
+}
+
+fn of_table(table: Option<&String>) -> String {
+    table.map_or_else(|| "the flat form".to_owned(), |it| format!("table `{it}`"))
+}
+
+/// The first column in which two schemas differ.
+fn difference(expected: &SchemaRef, found: &SchemaRef) -> String {
+    let pairs = expected.fields().iter().zip(found.fields());
+    match pairs.into_iter().find(|(a, b)| a != b) {
+        Some((a, b)) => format!(
+            "column `{}` ({}) in place of `{}` ({})",
+            b.name(),
+            b.data_type(),
+            a.name(),
+            a.data_type()
+        ),
+        None => format!(
+            "{} columns in place of {}",
+            found.fields().len(),
+            expected.fields().len()
+        ),
+    }
 }
 
 /// The first few ways in which data does not fit, as one line.
@@ -153,7 +233,15 @@ impl Failure for Error {
             Self::Encoding { .. } | Self::UnknownEncoding { .. } => {
                 Some("name the encoding by option".to_owned())
             }
-            Self::SchemaText { .. } | Self::Column { .. } => None,
+            Self::SchemaText { .. } | Self::Column { .. } | Self::Arrow { .. } => None,
+            Self::BatchSchema { .. } | Self::FileOrdinal { .. } | Self::TooManyRows { .. } => None,
+            Self::Mapping { .. } => Some(
+                "write a list of tuples [source, source type, target, target type]".to_owned(),
+            ),
+            Self::SameName { .. } => Some("rename one of the columns by a mapping".to_owned()),
+            Self::Action { .. } => {
+                Some("write `cast:T`, `project:T`, `make_cols` or `make_struct`".to_owned())
+            }
             Self::Drift { drift, may_widen } => {
                 let conflicts = drift.iter().any(|it| matches!(it, Drift::Conflict { .. }));
                 Some(if *may_widen && !conflicts {

@@ -8,12 +8,19 @@
 //! segments at what looks like the start of a row, workers read their segments' rows by
 //! [`lexer::Lexer`], and their record batches are put together in the order of the text.
 
+#[cfg(test)]
+mod arbitrary_batch;
+mod cast;
 pub mod entities;
 mod error;
 pub mod field_path;
 pub mod input;
+mod json_text;
 pub mod lexer;
+pub mod mapping;
 pub mod options;
+pub mod relationalize;
+pub mod resolve_choice;
 pub mod row_reader;
 mod rows;
 pub mod schema;

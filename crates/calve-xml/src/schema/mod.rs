@@ -16,6 +16,8 @@ pub(crate) mod arbitrary;
 
 use arrow::datatypes::Schema;
 
+pub use choice::has_choice;
+
 use crate::Result;
 
 /// Reads a schema in Spark's JSON, Glue's JSON or Spark's DDL text; which one is seen from the text.

@@ -1,0 +1,267 @@
+//! `ApplyMapping`: columns renamed, cast, dropped and nested anew, as Glue's console writes it down.
+//!
+//! A mapping is a list of tuples (source, source type, target, target type). Sources and targets are
+//! paths: `address.city`, with backticks around names with dots. Columns that no tuple names are dropped;
+//! target columns stand in the order of the tuples. Read are
+//!
+//! - lists: `["year", "long", "made", "int"]`, or `["year", "made"]`, which keeps the type,
+//! - objects: `{"source": "year", "sourceType": "long", "target": "made", "targetType": "int"}`,
+//! - Glue's own `Mapping` objects: `{"FromPath": ["year"], "ToKey": "made", "ToType": "int"}`, with
+//!   `Dropped`, and all of them below `"Mapping"`.
+//!
+//! The source type is what the console believed of the column. It is not held against scalars, which are
+//! cast from what they are; a tuple that takes a struct for a scalar is refused. A target type without
+//! parts (`array`, `struct`, `map`) keeps the column as it is.
+
+mod parse;
+mod tree;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+
+use crate::cast::{cast, cast_choice, visible_columns};
+use crate::field_path::Step;
+use crate::schema::choice::{CHOICE, XML_NAME, alternatives, type_name};
+use crate::schema::types::Typed;
+use crate::{Error, FieldPath, Result};
+use tree::Node;
+
+/// One tuple of a mapping.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    source: FieldPath,
+    /// `struct`, `array`, `map` or none of them; nothing when the tuple does not say.
+    source_kind: Option<Kind>,
+    target: FieldPath,
+    /// Nothing when the column keeps its type.
+    target_type: Option<Typed>,
+}
+
+/// What a type looks like from far away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Scalar,
+    Struct,
+    Array,
+    Map,
+}
+
+impl Kind {
+    fn of(data_type: &DataType) -> Self {
+        match data_type {
+            DataType::Struct(_) => Self::Struct,
+            DataType::List(_) => Self::Array,
+            DataType::Map(..) => Self::Map,
+            _ => Self::Scalar,
+        }
+    }
+}
+
+/// What mapping did.
+#[derive(Debug, Default, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Report {
+    /// Values that became null because the target's type does not hold them, by target column.
+    pub nulled: BTreeMap<String, u64>,
+    /// Sources that the schema lacks, whose targets are all null.
+    pub missing: Vec<String>,
+}
+
+/// Maps the columns of record batches.
+#[derive(Debug, Clone)]
+pub struct Mapping {
+    entries: Vec<Entry>,
+    missing_as_null: bool,
+}
+
+impl Mapping {
+    /// Reads a mapping from JSON.
+    ///
+    /// # Errors
+    /// When the text is no mapping, or names a target twice.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let entries = parse::entries(text)?;
+        for (at, entry) in entries.iter().enumerate() {
+            let steps = entry.target.steps();
+            // One target inside another would be two columns of one name.
+            let clash = entries[..at].iter().find(|other| {
+                let others = other.target.steps();
+                let shared = steps.len().min(others.len());
+                steps[..shared] == others[..shared]
+            });
+            if let Some(other) = clash {
+                let problem = format!("the target `{}` is set before", other.target);
+                return Err(parse::error(at, problem));
+            }
+        }
+        Ok(Self {
+            entries,
+            missing_as_null: false,
+        })
+    }
+
+    /// Sets whether a source that the schema lacks makes a column of nulls, for data that does not always
+    /// have it; the target type must be given then. Without, it is an error.
+    #[must_use]
+    pub fn with_missing_as_null(mut self, missing_as_null: bool) -> Self {
+        self.missing_as_null = missing_as_null;
+        self
+    }
+
+    /// The tuples.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The schema of what [`Self::apply`] gives.
+    ///
+    /// # Errors
+    /// When a source is missing or cannot become its target's type.
+    pub fn plan(&self, schema: &Schema) -> Result<Schema> {
+        let empty = RecordBatch::new_empty(Arc::new(schema.clone()));
+        let mapped = self.apply(&empty, &mut Report::default())?;
+        Ok(mapped.schema().as_ref().clone())
+    }
+
+    /// Maps the columns of one batch and adds to the report.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub fn apply(&self, batch: &RecordBatch, report: &mut Report) -> Result<RecordBatch> {
+        let mut root = Node::default();
+        for entry in &self.entries {
+            let (field, array) = self.source(batch, entry, report)?;
+            let (field, array) = convert(entry, &field, array, report)?;
+            let names: Vec<&str> = entry.target.names().collect();
+            root.insert(&names, field, array);
+        }
+        let (fields, arrays) = root.into_columns(batch.num_rows())?;
+        let schema = Schema::new_with_metadata(fields, batch.schema().metadata().clone());
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(Arc::new(schema), arrays, &options).map_err(|source| {
+            Error::Arrow {
+                column: String::new(),
+                source,
+            }
+        })
+    }
+
+    /// The column a tuple takes.
+    fn source(
+        &self,
+        batch: &RecordBatch,
+        entry: &Entry,
+        report: &mut Report,
+    ) -> Result<(FieldRef, ArrayRef)> {
+        let fail = |problem: &str| Error::Column {
+            column: entry.source.to_string(),
+            problem: problem.to_owned(),
+        };
+        let schema = batch.schema();
+        let mut fields = schema.fields().clone();
+        let mut arrays = batch.columns().to_vec();
+        let mut found: Option<(FieldRef, ArrayRef)> = None;
+        for step in entry.source.steps() {
+            let Step::Field(name) = step else {
+                return Err(fail(
+                    "a mapping cannot reach into lists: relationalize them",
+                ));
+            };
+            if let Some((field, array)) = &found {
+                match field.data_type() {
+                    DataType::Struct(children) => {
+                        arrays = visible_columns(array.as_struct(), name)?;
+                        fields = children.clone();
+                    }
+                    DataType::List(_) => {
+                        return Err(fail(
+                            "a mapping cannot reach into lists: relationalize them",
+                        ));
+                    }
+                    other => {
+                        return Err(fail(&format!("leads through a column of type `{other}`")));
+                    }
+                }
+            }
+            // What lies in a struct that may be null may be null.
+            let inherited = found
+                .as_ref()
+                .is_some_and(|(parent, _)| parent.is_nullable());
+            let Some(at) = fields.iter().position(|field| field.name() == name) else {
+                return self.missing(entry, batch.num_rows(), report);
+            };
+            let nullable = inherited || fields[at].is_nullable();
+            let field = fields[at].as_ref().clone().with_nullable(nullable);
+            found = Some((Arc::new(field), Arc::clone(&arrays[at])));
+        }
+        found.ok_or_else(|| fail("names no column"))
+    }
+
+    fn missing(
+        &self,
+        entry: &Entry,
+        rows: usize,
+        report: &mut Report,
+    ) -> Result<(FieldRef, ArrayRef)> {
+        let column = entry.source.to_string();
+        let target = entry.target_type.as_ref().filter(|_| self.missing_as_null);
+        let Some(target) = target else {
+            return Err(Error::Column {
+                column,
+                problem: "there is no such column to map".to_owned(),
+            });
+        };
+        if !report.missing.contains(&column) {
+            report.missing.push(column);
+        }
+        let array = new_null_array(&target.data_type, rows);
+        let field = Field::new("", target.data_type.clone(), true);
+        Ok((Arc::new(field), array))
+    }
+}
+
+/// The column in its target's type.
+fn convert(
+    entry: &Entry,
+    field: &FieldRef,
+    array: ArrayRef,
+    report: &mut Report,
+) -> Result<(Field, ArrayRef)> {
+    let source = entry.source.to_string();
+    let is_choice = alternatives(field).is_some();
+    let kind = Kind::of(field.data_type());
+    let differs = entry.source_kind.is_some_and(|it| it != kind);
+    if differs && !is_choice && !matches!(field.data_type(), DataType::Null) {
+        let found = type_name(field.data_type());
+        return Err(Error::Column {
+            column: source,
+            problem: format!("is of type {found}, which the mapping does not expect"),
+        });
+    }
+    let mut metadata = field.metadata().clone();
+    // The name in the document belongs to the column as it was read.
+    metadata.remove(XML_NAME);
+    let Some(target) = &entry.target_type else {
+        let field = field.as_ref().clone().with_metadata(metadata);
+        return Ok((field, array));
+    };
+    metadata.remove(CHOICE);
+    metadata.extend(target.metadata.clone());
+    let cast = if is_choice {
+        cast_choice(array.as_struct(), &target.data_type, &source)?
+    } else {
+        cast(&array, &target.data_type, &source)?
+    };
+    if cast.failed > 0 {
+        *report.nulled.entry(entry.target.to_string()).or_default() += cast.failed;
+    }
+    // Only a column that stays as it is is known to have no nulls in any batch.
+    let nullable = field.is_nullable() || *field.data_type() != target.data_type;
+    let field = Field::new("", target.data_type.clone(), nullable).with_metadata(metadata);
+    Ok((field, cast.array))
+}
+
+#[cfg(test)]
+mod tests;
