@@ -2,6 +2,7 @@ use calve_base::{Failure, Location, LocationError, TableIdent};
 use iceberg::spec::{DataContentType, Literal, ManifestContentType, PrimitiveType};
 
 use crate::avro::AvroError;
+use crate::data_file::DataError;
 
 /// What can go wrong while a table is written or its metadata is read.
 #[derive(Debug, thiserror::Error)]
@@ -170,6 +171,25 @@ pub enum Error {
     Rejected {
         /// What the caller says.
         reason: Box<dyn Failure + Send + Sync>,
+    },
+    /// Rows cannot be written into the table.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A data file could not be written.
+    #[error("{location}: {source}")]
+    Parquet {
+        /// The file.
+        location: Location,
+        /// Why not.
+        #[source]
+        source: parquet::errors::ParquetError,
+    },
+    /// What a written file holds cannot be told from its footer.
+    #[error("{source}")]
+    Metrics {
+        /// Why not.
+        #[source]
+        source: calve_parquet::Error,
     },
     /// The program is ending.
     #[error("the writing of manifests was stopped")]

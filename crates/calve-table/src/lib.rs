@@ -1,6 +1,7 @@
 //! The Iceberg write path: what `iceberg` lacks between a data file and a commit.
 //!
 //! ```text
+//! RecordBatch ──DataFileWriter──▶ DataFile
 //! DataFile ──ManifestRoller──▶ manifests ──Append──▶ snapshot ──Transaction──▶ Catalog::commit
 //! Table ──FileSet──▶ what is there already      Table ──Scan──▶ what to read, and what of it is deleted
 //! Table ──metadata_tables──▶ files, entries, snapshots, history, manifests, partitions, refs, …
@@ -20,9 +21,10 @@
 //! `apache-avro` builds a tree of values for each entry, and `iceberg`'s types on top of it drop what
 //! they do not know (bounds of dropped columns, the difference between an empty map and none).
 //!
-//! The crate reads no Parquet and plans nothing.
+//! The crate reads no Parquet but the footers of what it wrote, and plans nothing.
 
 mod avro;
+mod data_file;
 pub mod drop_table;
 mod error;
 mod file_set;
@@ -43,6 +45,10 @@ mod totals;
 mod transaction;
 
 pub use avro::AvroError;
+pub use data_file::{
+    DEFAULT_OPEN_FILES, DEFAULT_TARGET_FILE_BYTES, DEFAULT_WRITE_MEMORY_BYTES, DataError,
+    DataFileWriter,
+};
 pub use drop_table::DropTable;
 pub use error::{Error, Result};
 pub use file_set::{Collisions, DEFAULT_MANIFEST_CONCURRENCY, FileSet};

@@ -4,7 +4,7 @@ use chrono::{DateTime, Datelike, Duration, NaiveDate, NaiveDateTime, NaiveTime};
 use iceberg::spec::{PrimitiveLiteral, PrimitiveType, Transform};
 
 /// A partition value as text.
-pub(super) fn human(
+pub(crate) fn human(
     transform: Transform,
     primitive: &PrimitiveType,
     value: &PrimitiveLiteral,

@@ -7,7 +7,7 @@
 mod arrays;
 mod entries;
 mod files;
-mod human;
+pub(crate) mod human;
 mod log;
 mod manifests;
 mod partitions;

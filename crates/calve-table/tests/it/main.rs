@@ -3,6 +3,7 @@
 
 mod append;
 mod commit;
+mod data_files;
 mod foreign_readers;
 mod metadata_tables;
 mod scan;

@@ -238,6 +238,16 @@ impl World {
         names.collect()
     }
 
+    /// The names of all data files.
+    pub(crate) async fn data_files(&self) -> Vec<String> {
+        let folder = self.location().join("data");
+        let files: Vec<_> = self.storage().list(&folder).try_collect().await.unwrap();
+        let names = files
+            .iter()
+            .map(|file| file.location.file_name().to_owned());
+        names.collect()
+    }
+
     /// The entries of the current snapshot, as `iceberg` reads them.
     pub(crate) async fn entries(&self, table: &Table) -> Vec<ManifestEntryRef> {
         let snapshot = table.metadata().current_snapshot().unwrap();

@@ -1,0 +1,427 @@
+//! Writing data files: record batches become Parquet by the table's schema, spec and properties.
+//!
+//! A [`DataFileWriter`] takes batches of any partition, in any order. It keeps one file open a
+//! partition, ends it at the table's target size, and describes it for a manifest by its own footer.
+//! Memory is bounded: when the row groups under way together grow too large, the largest is written.
+
+mod conform;
+mod parquet;
+mod paths;
+mod split;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ::parquet::arrow::AsyncArrowWriter;
+use ::parquet::arrow::async_writer::AsyncFileWriter;
+use ::parquet::errors::ParquetError;
+use ::parquet::file::metadata::ParquetMetaData;
+use ::parquet::file::properties::WriterProperties;
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef as ArrowSchemaRef;
+use bytes::Bytes;
+use calve_base::Location;
+use calve_parquet::{ColumnMapping, FileSchema, MetricsConfig, TypePolicy, file_metrics, resolve};
+use calve_storage::{Storage, Writer};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use iceberg::arrow::schema_to_arrow_schema;
+use iceberg::spec::{
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, PartitionSpecRef, SchemaRef,
+    Struct, TableMetadata,
+};
+use uuid::Uuid;
+
+use self::conform::conform;
+pub use self::parquet::DEFAULT_TARGET_FILE_BYTES;
+use self::parquet::{target_file_bytes, writer_properties};
+use self::paths::Paths;
+use self::split::Splitter;
+use crate::{Error, Result};
+
+/// How much memory row groups under way may take together, unless said otherwise.
+pub const DEFAULT_WRITE_MEMORY_BYTES: usize = 512 * 1024 * 1024;
+
+/// How many files may be open at once, unless said otherwise. Beyond, the largest is ended.
+pub const DEFAULT_OPEN_FILES: usize = 512;
+
+/// Why rows cannot be written into a table.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The rows have a column that the table lacks.
+    #[error("column `{column}`: the table has no such column")]
+    ExtraColumn {
+        /// The column, dotted.
+        column: String,
+    },
+    /// The rows lack a column that must not be null.
+    #[error("column `{column}`: the table requires it, and it is missing")]
+    MissingColumn {
+        /// The column, dotted.
+        column: String,
+    },
+    /// A column that must not be null is.
+    #[error("column `{column}`: the table requires it, and it is null in some rows")]
+    NullInRequired {
+        /// The column, dotted.
+        column: String,
+    },
+    /// A column's type cannot become the table's without loss.
+    #[error("column `{column}`: {found} cannot be written as {expected}")]
+    Type {
+        /// The column, dotted.
+        column: String,
+        /// Its type.
+        found: arrow::datatypes::DataType,
+        /// The table's.
+        expected: arrow::datatypes::DataType,
+    },
+    /// A value does not fit the table's type.
+    #[error("column `{column}`: {source}")]
+    Value {
+        /// The column, dotted.
+        column: String,
+        /// What does not fit.
+        #[source]
+        source: arrow::error::ArrowError,
+    },
+    /// The partition of a row cannot be told.
+    #[error("the rows' partitions cannot be told: {source}")]
+    Partition {
+        /// Why not.
+        #[source]
+        source: iceberg::Error,
+    },
+    /// The rows cannot be put together.
+    #[error(transparent)]
+    Arrow {
+        /// Why not.
+        source: arrow::error::ArrowError,
+    },
+    /// A table property has a value that it cannot have.
+    #[error("table property {name}={value} means nothing")]
+    Property {
+        /// The property.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+}
+
+/// Writes record batches into new data files of a table.
+///
+/// Dropping it before [`DataFileWriter::finish`] leaves the files that were already ended; give them
+/// up by [`DataFileWriter::discard`].
+#[derive(Debug)]
+pub struct DataFileWriter {
+    storage: Storage,
+    shape: Shape,
+    paths: Paths,
+    splitter: Option<Splitter>,
+    open: HashMap<Struct, OpenFile>,
+    done: Vec<DataFile>,
+    memory_bytes: usize,
+    open_files: usize,
+    target_bytes: u64,
+}
+
+/// What all files of the writer have in common.
+#[derive(Debug)]
+struct Shape {
+    arrow: ArrowSchemaRef,
+    schema: SchemaRef,
+    spec: PartitionSpecRef,
+    sort_order_id: Option<i32>,
+    properties: WriterProperties,
+    metrics: MetricsConfig,
+    policy: TypePolicy,
+    /// How the files' columns are the table's: told by the first footer.
+    mapping: Option<ColumnMapping>,
+}
+
+/// A file that is being written.
+struct OpenFile {
+    location: Location,
+    writer: AsyncArrowWriter<Upload>,
+}
+
+impl std::fmt::Debug for OpenFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenFile")
+            .field("location", &self.location)
+            .finish_non_exhaustive()
+    }
+}
+
+impl DataFileWriter {
+    /// Writes into a table, by its current schema, default spec and properties.
+    ///
+    /// # Errors
+    /// When a property has a value that it cannot have, or the spec's columns are gone.
+    pub fn new(storage: &Storage, metadata: &TableMetadata) -> Result<Self> {
+        let schema = SchemaRef::clone(metadata.current_schema());
+        let spec = PartitionSpecRef::clone(metadata.default_partition_spec());
+        let splitter = if spec.is_unpartitioned() {
+            None
+        } else {
+            Some(Splitter::new(&spec, &schema)?)
+        };
+        let properties = metadata.properties();
+        Ok(Self {
+            storage: storage.clone(),
+            paths: Paths::new(metadata, &spec, Uuid::new_v4().to_string())?,
+            splitter,
+            open: HashMap::new(),
+            done: Vec::new(),
+            memory_bytes: DEFAULT_WRITE_MEMORY_BYTES,
+            open_files: DEFAULT_OPEN_FILES,
+            target_bytes: target_file_bytes(properties)?,
+            shape: Shape {
+                arrow: Arc::new(schema_to_arrow_schema(&schema)?),
+                properties: writer_properties(properties, &schema)?,
+                metrics: MetricsConfig::new(properties, &schema)
+                    .map_err(|source| Error::Metrics { source })?,
+                policy: TypePolicy::for_table(&schema, metadata.format_version()),
+                mapping: None,
+                schema,
+                spec,
+                sort_order_id: None,
+            },
+        })
+    }
+
+    /// Bounds the memory of row groups under way. Default: [`DEFAULT_WRITE_MEMORY_BYTES`].
+    #[must_use]
+    pub fn with_memory_bytes(mut self, memory_bytes: usize) -> Self {
+        self.memory_bytes = memory_bytes;
+        self
+    }
+
+    /// Bounds how many files are open at once. Default: [`DEFAULT_OPEN_FILES`].
+    #[must_use]
+    pub fn with_open_files(mut self, open_files: usize) -> Self {
+        self.open_files = open_files.max(1);
+        self
+    }
+
+    /// Ends files at this size instead of the table's `write.target-file-size-bytes`.
+    #[must_use]
+    pub fn with_target_bytes(mut self, target_bytes: u64) -> Self {
+        self.target_bytes = target_bytes.max(1);
+        self
+    }
+
+    /// Notes on every file that its rows are sorted by this order of the table's.
+    #[must_use]
+    pub fn with_sort_order_id(mut self, sort_order_id: i32) -> Self {
+        self.shape.sort_order_id = Some(sort_order_id);
+        self
+    }
+
+    /// The schema that batches are brought into, with field ids.
+    pub fn arrow_schema(&self) -> &ArrowSchemaRef {
+        &self.shape.arrow
+    }
+
+    /// Writes rows. Columns go by name; missing ones that the table does not require are null.
+    ///
+    /// # Errors
+    /// When the rows do not fit the table, or the store fails. The writer is of no use then.
+    pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let batch = conform(batch, &self.shape.arrow)?;
+        let parts = match &mut self.splitter {
+            Some(splitter) => splitter.split(&batch)?,
+            None => vec![(Struct::empty(), batch)],
+        };
+        for (partition, rows) in parts {
+            self.write_part(partition, &rows).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the descriptions of the files that were ended since the last call.
+    pub fn take_ended(&mut self) -> Vec<DataFile> {
+        std::mem::take(&mut self.done)
+    }
+
+    /// Ends all files and describes those that [`DataFileWriter::take_ended`] has not given yet.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn finish(mut self) -> Result<Vec<DataFile>> {
+        let mut open: Vec<(Struct, OpenFile)> = self.open.drain().collect();
+        open.sort_by(|(_, left), (_, right)| left.location.as_str().cmp(right.location.as_str()));
+        for (partition, file) in open {
+            self.end(partition, file).await?;
+        }
+        Ok(self.done)
+    }
+
+    /// Gives up: deletes the files that were ended and not taken, and drops those under way.
+    pub async fn discard(self) {
+        drop(self.open);
+        for file in self.done {
+            if let Ok(location) = Location::parse(file.file_path())
+                && let Err(error) = self.storage.delete(&location).await
+            {
+                tracing::warn!(%location, %error, "a data file that is not needed could not be deleted");
+            }
+        }
+    }
+
+    async fn write_part(&mut self, partition: Struct, rows: &RecordBatch) -> Result<()> {
+        if !self.open.contains_key(&partition) {
+            if self.open.len() >= self.open_files {
+                self.end_largest().await?;
+            }
+            let file = self.begin(&partition).await?;
+            self.open.insert(partition.clone(), file);
+        }
+        let file = self.open.get_mut(&partition).expect("it was opened above");
+        let written = file.writer.write(rows).await;
+        written.map_err(|source| file.failed(source))?;
+        let bytes = file.writer.bytes_written() + file.writer.in_progress_size();
+        if bytes as u64 >= self.target_bytes {
+            let file = self.open.remove(&partition).expect("it was opened above");
+            self.end(partition, file).await?;
+        }
+        self.bound_memory().await
+    }
+
+    /// Writes the largest row groups under way until all of them fit.
+    async fn bound_memory(&mut self) -> Result<()> {
+        loop {
+            let under_way: usize = self
+                .open
+                .values()
+                .map(|file| file.writer.memory_size())
+                .sum();
+            if under_way <= self.memory_bytes {
+                return Ok(());
+            }
+            let files = self.open.values_mut();
+            let Some(file) = files.max_by_key(|file| file.writer.in_progress_size()) else {
+                return Ok(());
+            };
+            if file.writer.in_progress_rows() == 0 {
+                return Ok(());
+            }
+            let flushed = file.writer.flush().await;
+            flushed.map_err(|source| file.failed(source))?;
+        }
+    }
+
+    async fn end_largest(&mut self) -> Result<()> {
+        let size = |file: &OpenFile| file.writer.bytes_written() + file.writer.in_progress_size();
+        let largest = self.open.iter().max_by_key(|(_, file)| size(file));
+        if let Some(partition) = largest.map(|(partition, _)| partition.clone())
+            && let Some(file) = self.open.remove(&partition)
+        {
+            self.end(partition, file).await?;
+        }
+        Ok(())
+    }
+
+    async fn begin(&mut self, partition: &Struct) -> Result<OpenFile> {
+        let location = self.paths.next(partition);
+        let upload = Upload(self.storage.writer(&location).await?);
+        let writer = AsyncArrowWriter::try_new(
+            upload,
+            ArrowSchemaRef::clone(&self.shape.arrow),
+            Some(self.shape.properties.clone()),
+        )
+        .map_err(|source| Error::Parquet {
+            location: location.clone(),
+            source,
+        })?;
+        Ok(OpenFile { location, writer })
+    }
+
+    async fn end(&mut self, partition: Struct, mut file: OpenFile) -> Result<()> {
+        let footer = file.writer.finish().await;
+        let footer = footer.map_err(|source| file.failed(source))?;
+        let size = file.writer.bytes_written() as u64;
+        let file = self
+            .shape
+            .describe(&file.location, &footer, size, partition)?;
+        self.done.push(file);
+        Ok(())
+    }
+}
+
+impl OpenFile {
+    fn failed(&self, source: ParquetError) -> Error {
+        Error::Parquet {
+            location: self.location.clone(),
+            source,
+        }
+    }
+}
+
+impl Shape {
+    /// A file's entry in a manifest.
+    fn describe(
+        &mut self,
+        location: &Location,
+        footer: &ParquetMetaData,
+        size: u64,
+        partition: Struct,
+    ) -> Result<DataFile> {
+        let wrong = |source| Error::Metrics { source };
+        let mapping = match &mut self.mapping {
+            Some(mapping) => mapping,
+            none => {
+                let file = FileSchema::from_footer(footer, &self.policy);
+                none.insert(resolve(&file, &self.schema, None).map_err(wrong)?)
+            }
+        };
+        let metrics = file_metrics(footer, mapping, &self.metrics).map_err(wrong)?;
+        let mut builder = DataFileBuilder::default();
+        if let Some(id) = self.sort_order_id {
+            builder.sort_order_id(id);
+        }
+        builder
+            .content(DataContentType::Data)
+            .file_path(location.canonical())
+            .file_format(DataFileFormat::Parquet)
+            .file_size_in_bytes(size)
+            .partition(partition)
+            .partition_spec_id(self.spec.spec_id())
+            .record_count(metrics.record_count)
+            .column_sizes(metrics.column_sizes)
+            .value_counts(metrics.value_counts)
+            .null_value_counts(metrics.null_value_counts)
+            .lower_bounds(metrics.lower_bounds)
+            .upper_bounds(metrics.upper_bounds)
+            .split_offsets((!metrics.split_offsets.is_empty()).then_some(metrics.split_offsets))
+            .build()
+            .map_err(|error| {
+                Error::Iceberg(iceberg::Error::new(
+                    iceberg::ErrorKind::DataInvalid,
+                    format!("{location}: {error}"),
+                ))
+            })
+    }
+}
+
+/// A writer of the store's as `parquet` wants it.
+struct Upload(Writer);
+
+impl AsyncFileWriter for Upload {
+    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, ::parquet::errors::Result<()>> {
+        let put = self.0.put(bytes);
+        put.map(|done| done.map_err(|error| ParquetError::External(Box::new(error))))
+            .boxed()
+    }
+
+    fn complete(&mut self) -> BoxFuture<'_, ::parquet::errors::Result<()>> {
+        let finish = self.0.finish();
+        finish
+            .map(|done| done.map_err(|error| ParquetError::External(Box::new(error))))
+            .boxed()
+    }
+}
