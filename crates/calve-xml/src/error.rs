@@ -99,6 +99,46 @@ pub enum Error {
         /// What is wrong there.
         problem: String,
     },
+    /// An XML Schema cannot be read, or says what is not supported.
+    #[error("{file}: line {line}: {problem}")]
+    Xsd {
+        /// The document.
+        file: String,
+        /// Line, counted from 1.
+        line: u64,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// A document that an XML Schema includes or imports cannot be loaded.
+    #[error("{file}: `{location}` cannot be loaded: {source}")]
+    XsdLoad {
+        /// The document that asks for it.
+        file: String,
+        /// Its location, or its namespace where it has none.
+        location: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A row tag does not name one element of an XML Schema.
+    #[error("row tag `{row_tag}`: {problem}")]
+    RowTag {
+        /// The row tag.
+        row_tag: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// An XML Schema makes more columns than anyone has data for.
+    #[error("the XML Schema makes more than {limit} columns")]
+    TooManyColumns {
+        /// The most columns that are made.
+        limit: usize,
+    },
+    /// An XML Schema says what rows cannot be validated against.
+    #[error("rows cannot be validated against {}", constructs.join("; "))]
+    NotValidatable {
+        /// What cannot be checked.
+        constructs: Vec<String>,
+    },
     /// A path to a column cannot be read.
     #[error("path `{path}`: {problem}")]
     Path {
@@ -234,6 +274,11 @@ impl Failure for Error {
                 Some("name the encoding by option".to_owned())
             }
             Self::SchemaText { .. } | Self::Column { .. } | Self::Arrow { .. } => None,
+            Self::Xsd { .. } | Self::XsdLoad { .. } | Self::RowTag { .. } => None,
+            Self::TooManyColumns { .. } => Some("choose a smaller element as the row".to_owned()),
+            Self::NotValidatable { .. } => {
+                Some("take these constructs out of the schema, or read without validation".to_owned())
+            }
             Self::BatchSchema { .. } | Self::FileOrdinal { .. } | Self::TooManyRows { .. } => None,
             Self::Mapping { .. } => Some(
                 "write a list of tuples [source, source type, target, target type]".to_owned(),

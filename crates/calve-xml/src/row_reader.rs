@@ -29,6 +29,14 @@ pub enum RowErrorReason {
         /// The column's type.
         expected: String,
     },
+    /// The row is not as its XML Schema says.
+    #[error("{path}: {problem}")]
+    Invalid {
+        /// The elements that are open, from the row on: `order/items/item`.
+        path: String,
+        /// What is wrong there.
+        problem: String,
+    },
 }
 
 /// Reads the rows of one segment after another: into columns, or into an inferred schema.

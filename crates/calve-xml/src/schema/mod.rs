@@ -10,6 +10,7 @@ pub mod glue_json;
 pub mod hints;
 pub mod spark_json;
 pub(crate) mod types;
+pub mod xsd;
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
