@@ -17,7 +17,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
 use serde::Serialize;
 
-use super::choice::XML_NAME;
+use super::choice::{XML_NAME, alternatives, choice_field};
 use super::types::map_entries;
 use crate::{Error, FieldPath, Result};
 use types::{Fit, fit};
@@ -274,9 +274,19 @@ impl Walk<'_> {
 
     fn data_type(&mut self, contract: &Field, observed: &Field, path: &FieldPath) -> DataType {
         let (ours, theirs) = (contract.data_type(), observed.data_type());
+        match (alternatives(contract), alternatives(observed)) {
+            (None, Some(found)) if *theirs != DataType::Null => {
+                return self.resolved(contract, found, path);
+            }
+            // One type more for a choice is a field more.
+            (Some(_), None) if *theirs != DataType::Null => {
+                let found = choice_field(observed.name(), std::slice::from_ref(theirs));
+                return self.data_type(contract, &found, path);
+            }
+            _ => {}
+        }
         match (ours, theirs) {
             (_, DataType::Null) => ours.clone(),
-            // A choice holds what its alternatives hold; it is compared after it has been resolved.
             (DataType::Struct(mine), DataType::Struct(new)) => {
                 DataType::Struct(self.fields(mine, new, path))
             }
@@ -295,6 +305,16 @@ impl Walk<'_> {
                 .map_or_else(|| self.conflict(contract, observed, path), DataType::Struct),
             _ => self.scalar(contract, observed, path),
         }
+    }
+
+    /// A choice in the data is read as the one type of the contract, which must hold each alternative.
+    fn resolved(&mut self, contract: &Field, found: &Fields, path: &FieldPath) -> DataType {
+        let mut resolved = contract.clone();
+        for alternative in found {
+            let data_type = self.data_type(&resolved, alternative, path);
+            resolved = resolved.with_data_type(data_type);
+        }
+        resolved.data_type().clone()
     }
 
     fn scalar(&mut self, contract: &Field, observed: &Field, path: &FieldPath) -> DataType {

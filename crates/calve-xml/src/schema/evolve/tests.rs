@@ -1,8 +1,9 @@
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Schema};
 use proptest::prelude::*;
 
 use super::{Evolve, OnDrift, Promotions};
 use crate::schema::arbitrary;
+use crate::schema::choice::{alternatives, choice_field};
 use crate::schema::ddl::{parse_ddl, to_ddl};
 
 const WIDEN: OnDrift = OnDrift::Widen;
@@ -108,6 +109,29 @@ fn the_xml_name_of_a_renamed_column_is_remembered() {
         (added.name().as_str(), super::xml_name(added)),
         ("Price_2", "Price")
     );
+}
+
+#[test]
+fn choices_are_compared_by_their_alternatives() {
+    let choice = |types: &[DataType]| Schema::new(vec![choice_field("a", types)]);
+    let both = choice(&[DataType::Int64, DataType::Utf8]);
+    let fail = Evolve::new(OnDrift::Fail);
+    // What one type holds is read as it.
+    let text = parse_ddl("a string").unwrap();
+    assert_eq!(fail.plan(&text, &both).unwrap().schema, text);
+    let number = parse_ddl("a bigint").unwrap();
+    let error = fail.plan(&number, &both).unwrap_err().to_string();
+    assert!(error.ends_with("`a` is STRING, not BIGINT"), "{error}");
+    // What is one of the alternatives is in the choice, and another type makes it wider.
+    assert_eq!(fail.plan(&both, &number).unwrap().schema, both);
+    let date = parse_ddl("a date").unwrap();
+    assert!(fail.plan(&both, &date).is_err());
+    let wider = Evolve::new(WIDEN).plan(&both, &date).unwrap().schema;
+    let names = |schema: &Schema| -> Vec<String> {
+        let fields = alternatives(schema.field(0)).unwrap().clone();
+        fields.iter().map(|it| it.name().clone()).collect()
+    };
+    assert_eq!(names(&wider), ["long", "string", "date"]);
 }
 
 #[test]

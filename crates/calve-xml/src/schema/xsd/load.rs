@@ -139,7 +139,7 @@ impl Loading<'_, '_> {
                     let substitutes = self.definitions.substitutes.entry(head).or_default();
                     substitutes.push(name.clone());
                 }
-                if has_roots {
+                if has_roots && !self.definitions.roots.contains(&name) {
                     self.definitions.roots.push(name.clone());
                 }
                 self.definitions.elements.insert(name, part.clone());

@@ -94,7 +94,6 @@ fn schemas_of_the_peers_suite() {
         "decimal_type_1 DECIMAL(38,18) NOT NULL, decimal_type_2 DECIMAL(38,2) NOT NULL, \
          decimal_type_3 DECIMAL(12,6) NOT NULL",
     );
-    // One column alone is no struct in Parquet's way either: `foo` has one, and keeps it.
     check_fixture(
         "xsany.xsd",
         "root STRUCT<foo: STRUCT<xs_any: STRING> NOT NULL, bar: STRUCT<xs_any: STRING NOT NULL> NOT NULL, \
