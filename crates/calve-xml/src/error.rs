@@ -1,9 +1,11 @@
 use std::fmt;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use calve_base::Failure;
+use parquet::errors::ParquetError;
 
+use crate::row_reader::{RowError, RowErrorReason};
 use crate::schema::evolve::Drift;
 
 /// The crate's result.
@@ -88,6 +90,76 @@ pub enum Error {
         file: String,
         /// The encoding's name.
         encoding: String,
+    },
+    /// A row is malformed or does not fit, and the mode is to fail.
+    #[error("{place}: {reason}")]
+    BadRow {
+        /// Where.
+        place: Place,
+        /// What is wrong.
+        reason: Box<RowErrorReason>,
+    },
+    /// A pattern of dates or timestamps cannot be read.
+    #[error("pattern `{pattern}`: {reason}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A time zone is not known.
+    #[error("`{name}` is no time zone")]
+    TimeZone {
+        /// What was given.
+        name: String,
+    },
+    /// A column has a type that values of XML cannot have.
+    #[error("column `{column}`: XML is not read as {data_type}")]
+    UnsupportedType {
+        /// The column, dotted.
+        column: String,
+        /// Its type in the schema.
+        data_type: DataType,
+    },
+    /// A column cannot be built or changed.
+    #[error("column `{column}`")]
+    Array {
+        /// The column, dotted; `*` for all.
+        column: String,
+        /// Arrow's word.
+        source: ArrowError,
+    },
+    /// A sample is full: it ends the run and no caller sees it.
+    #[doc(hidden)]
+    #[error("the sample is full")]
+    Enough,
+    /// An output file cannot be opened or flushed.
+    #[error("output file {number}")]
+    OpenOutput {
+        /// Its number, from 0.
+        number: usize,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// The bad rows cannot be written aside.
+    #[error("rejected rows")]
+    WriteRejects {
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// An output file cannot be written.
+    #[error("output file {number}")]
+    WriteParquet {
+        /// Its number, from 0.
+        number: usize,
+        /// The writer's word.
+        source: ParquetError,
+    },
+    /// The documents have more columns than a schema should.
+    #[error("the documents have more than {limit} columns")]
+    TooManyInferredColumns {
+        /// How many are allowed.
+        limit: usize,
     },
     /// The text of a schema cannot be read.
     #[error("{format}, {place}: {problem}")]
@@ -253,6 +325,16 @@ fn joined(drift: &[Drift]) -> String {
     parts.join("; ")
 }
 
+impl Error {
+    /// A bad row as the error that ends the run.
+    pub(crate) fn bad_row(place: &Place, error: RowError) -> Self {
+        Self::BadRow {
+            place: place.clone(),
+            reason: Box::new(error.reason),
+        }
+    }
+}
+
 impl Failure for Error {
     fn is_retryable(&self) -> bool {
         matches!(self, Self::Read { source, .. } if matches!(
@@ -265,7 +347,28 @@ impl Failure for Error {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Malformed { .. } | Self::Read { .. } => None,
+            Self::Malformed { .. }
+            | Self::Read { .. }
+            | Self::Array { .. }
+            | Self::Enough
+            | Self::OpenOutput { .. }
+            | Self::WriteRejects { .. }
+            | Self::WriteParquet { .. } => None,
+            Self::BadRow { .. } => Some(
+                "choose the mode `permissive` to keep bad rows aside, or `dropmalformed` to drop them"
+                    .to_owned(),
+            ),
+            Self::Pattern { .. } => {
+                Some("write it with the letters of Spark, such as `yyyy-MM-dd HH:mm:ss`".to_owned())
+            }
+            Self::TimeZone { .. } => {
+                Some("write an offset (`+01:00`) or an IANA name (`Europe/Paris`)".to_owned())
+            }
+            Self::UnsupportedType { .. } => Some("give the column another type".to_owned()),
+            Self::TooManyInferredColumns { .. } => Some(
+                "names may hold data, or the row tag may be wrong; a schema that you give has no such limit"
+                    .to_owned(),
+            ),
             Self::RowTooLarge { .. } => {
                 Some("choose a smaller element as the row, or raise the limit of rows".to_owned())
             }

@@ -11,13 +11,18 @@
 #[cfg(test)]
 mod arbitrary_batch;
 mod cast;
+mod content;
+pub mod convert;
+pub mod decode;
 pub mod entities;
 mod error;
 pub mod field_path;
+pub mod infer;
 pub mod input;
 mod json_text;
 pub mod lexer;
 pub mod mapping;
+mod names;
 pub mod options;
 pub mod relationalize;
 pub mod resolve_choice;
@@ -26,9 +31,13 @@ mod rows;
 pub mod schema;
 pub mod segments;
 pub mod text;
+mod types;
+pub mod write;
 
+pub use convert::Convert;
 pub use error::{Error, Place, Result};
 pub use field_path::FieldPath;
+pub use infer::InferSchema;
 pub use input::Input;
 pub use options::XmlOptions;
 pub use segments::ReadRows;

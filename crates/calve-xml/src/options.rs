@@ -58,6 +58,10 @@ impl Default for Limits {
 ///
 /// Names and defaults are Spark's (`XmlOptions`), where Spark has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub struct XmlOptions {
     /// The element that is a row: a name (`book`) or a path from the root (`response/row/row`).
     pub row_tag: String,
@@ -81,6 +85,12 @@ pub struct XmlOptions {
     /// The column that takes the text of bad rows, when the schema has it or it is inferred.
     /// Default: `_corrupt_record`.
     pub corrupt_record_column: String,
+    /// Whether columns are found by the exact names only; else a name that differs from a single
+    /// column's by case is that column's. Default: no, as in Spark.
+    pub case_sensitive: bool,
+    /// The column, at any level of a given schema, that takes the elements which no other column does.
+    /// Default: `xs_any`.
+    pub wildcard_column: String,
     /// The encoding, where the document itself is silent or wrong; a name of the WHATWG encoding
     /// standard. Default: the byte-order mark, then the declaration, then UTF-8.
     pub encoding: Option<String>,
@@ -110,6 +120,8 @@ impl XmlOptions {
             namespaces: Namespaces::default(),
             mode: Mode::default(),
             corrupt_record_column: "_corrupt_record".to_owned(),
+            case_sensitive: false,
+            wildcard_column: "xs_any".to_owned(),
             encoding: None,
             date_format: None,
             timestamp_format: None,

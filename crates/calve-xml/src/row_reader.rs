@@ -51,8 +51,10 @@ pub trait RowReader: Send {
     /// Reads the row whose start tag was just taken from the lexer, through its end tag.
     ///
     /// # Errors
-    /// When the row is malformed or does not fit. The reader has then forgotten whatever it had of the
-    /// row, and the driver moves the lexer behind the row.
+    /// When the row is malformed or does not fit. Where it is malformed, the reader has forgotten whatever
+    /// it had of the row, and the driver moves the lexer behind it. Where a value does not fit, the lexer
+    /// is behind the row already, and the reader still has what did fit. Either way
+    /// [`RowReader::reject_row`] comes next, before any other row.
     fn read_row<'a>(
         &mut self,
         lexer: &mut Lexer<'a>,

@@ -41,8 +41,8 @@ pub struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    /// Goes through [`StartTag::attributes`](super::StartTag::attributes).
-    pub(super) fn new(text: &'a str) -> Self {
+    /// Goes through a tag's raw attributes, as [`StartTag::attributes`](super::StartTag::attributes) does.
+    pub(crate) fn new(text: &'a str) -> Self {
         Self { text, at: 0 }
     }
 }

@@ -1,0 +1,169 @@
+//! A column of values.
+
+use arrow::array::{ArrayRef, NullBufferBuilder};
+use arrow::datatypes::DataType;
+
+use crate::Result;
+use crate::content::{self, Content, is_blank, preserves_space, trim};
+use crate::lexer::StartTag;
+use crate::row_reader::RowError;
+
+use super::values::Values;
+use super::{Reading, Settings};
+
+/// A column of values.
+#[derive(Debug)]
+pub(crate) struct Leaf {
+    path: Box<str>,
+    values: Values,
+    nulls: NullBufferBuilder,
+}
+
+impl Leaf {
+    /// None for types that values of XML cannot have.
+    pub(crate) fn new(data_type: &DataType, path: &str) -> Option<Self> {
+        Some(Self {
+            path: path.into(),
+            values: Values::new(data_type)?,
+            nulls: NullBufferBuilder::new(0),
+        })
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.nulls.len()
+    }
+
+    /// Whether it is a column of strings.
+    pub(crate) fn is_text(&self) -> bool {
+        self.values.is_text()
+    }
+
+    pub(crate) fn truncate(&mut self, slots: usize) {
+        self.nulls.truncate(slots);
+        self.values.resize(slots);
+    }
+
+    #[inline]
+    fn fill(&mut self, slots: usize) {
+        let missing = slots.saturating_sub(self.len());
+        if missing > 0 {
+            self.nulls.append_n_nulls(missing);
+            self.values.resize(slots);
+        }
+    }
+
+    pub(crate) fn finish(&mut self, slots: usize) -> Result<ArrayRef> {
+        self.fill(slots);
+        let nulls = self.nulls.finish();
+        self.values.finish(nulls, &self.path)
+    }
+
+    #[inline]
+    pub(crate) fn read<'a>(
+        &mut self,
+        slot: usize,
+        start: StartTag<'a>,
+        reading: &mut Reading<'a, '_>,
+    ) -> Result<bool, RowError> {
+        let keeps_spaces = match preserves_space(reading.lexer) {
+            None => reading.keeps_spaces,
+            Some(preserves) => preserves || !reading.settings.ignore_spaces,
+        };
+        match content::read(reading.lexer, start)? {
+            Content::Text(text) => {
+                Ok(self.store_spaced(slot, &text, start.start, keeps_spaces, reading))
+            }
+            Content::Xml(raw) if self.is_text() => {
+                Ok(self.store_spaced(slot, raw, start.start, keeps_spaces, reading))
+            }
+            Content::Xml(raw) => {
+                self.refuse(raw, start.start, reading);
+                Ok(false)
+            }
+        }
+    }
+
+    pub(crate) fn store(
+        &mut self,
+        slot: usize,
+        text: &str,
+        offset: usize,
+        reading: &mut Reading<'_, '_>,
+    ) -> bool {
+        self.store_spaced(slot, text, offset, reading.keeps_spaces, reading)
+    }
+
+    #[inline]
+    fn store_spaced(
+        &mut self,
+        slot: usize,
+        text: &str,
+        offset: usize,
+        keeps_spaces: bool,
+        reading: &mut Reading<'_, '_>,
+    ) -> bool {
+        if slot < self.len() {
+            self.refuse_another(text, offset, reading);
+            return false;
+        }
+        self.fill(slot);
+        let text = if keeps_spaces { text } else { trim(text) };
+        if self.is_null(text, reading) {
+            self.nulls.append_null();
+            self.values.resize(slot + 1);
+            return true;
+        }
+        if self.values.push(text, &reading.settings.formats).is_none() {
+            self.refuse(text, offset, reading);
+            return false;
+        }
+        self.nulls.append_non_null();
+        true
+    }
+
+    #[inline]
+    fn is_null(&self, text: &str, reading: &Reading<'_, '_>) -> bool {
+        let settings = reading.settings;
+        if text.is_empty() && !self.is_text() {
+            return true;
+        }
+        if settings.empty_is_null && is_blank(text) {
+            return true;
+        }
+        matches!(&settings.null_value, Some(null) if null == text)
+    }
+
+    /// Stores raw text, whatever the options say of it.
+    pub(crate) fn store_raw(&mut self, slot: usize, text: &str, settings: &Settings) -> bool {
+        self.truncate(slot.min(self.len()));
+        self.fill(slot);
+        if self.values.push(text, &settings.formats).is_none() {
+            return false;
+        }
+        self.nulls.append_non_null();
+        true
+    }
+
+    /// The text in a slot that was stored.
+    pub(crate) fn text(&self, slot: usize) -> Option<&[u8]> {
+        self.values.text(slot)
+    }
+
+    #[cold]
+    fn refuse(&self, text: &str, offset: usize, reading: &mut Reading<'_, '_>) {
+        reading
+            .faults
+            .add(offset, &self.path, text, self.values.expected());
+    }
+
+    #[cold]
+    fn refuse_another(&self, text: &str, offset: usize, reading: &mut Reading<'_, '_>) {
+        reading.faults.add(
+            offset,
+            &self.path,
+            text,
+            "single value: the column is no list, and has one already",
+        );
+    }
+}

@@ -1,0 +1,234 @@
+//! From what was seen to a schema.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
+
+use crate::options::XmlOptions;
+use crate::schema::choice::XML_NAME;
+
+use super::scalar::Scalar;
+use super::shape::{self, Shape};
+
+/// What becomes of a column that holds values in some elements, and children in others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MixedTypes {
+    /// A string, for elements with children their raw inner XML, as in Spark.
+    #[default]
+    RawXml,
+    /// A struct, the values under the value tag.
+    ValueTag,
+}
+
+/// Something about an inferred schema that a person should know.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case", tag = "note")]
+#[non_exhaustive]
+pub enum Note {
+    /// The column's name differs from another's by case only, so that it was given another.
+    Renamed {
+        /// The column, dotted.
+        column: String,
+        /// Its name in the XML.
+        xml_name: String,
+    },
+    /// The column has values in some elements and children in others.
+    MixedTypes {
+        /// The column, dotted.
+        column: String,
+        /// Whether it is a string of raw XML; else a struct with the value tag.
+        is_raw_xml: bool,
+    },
+    /// Rows that are malformed, and do not count.
+    BadRows {
+        /// How many.
+        rows: u64,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Renamed { column, xml_name } => write!(
+                f,
+                "column `{column}` holds `{xml_name}`, whose name differs from another's by case only"
+            ),
+            Self::MixedTypes {
+                column,
+                is_raw_xml: true,
+            } => write!(
+                f,
+                "column `{column}` has values in some rows and children in others: it is a string, with children their raw XML"
+            ),
+            Self::MixedTypes { column, .. } => write!(
+                f,
+                "column `{column}` has values in some rows and children in others: values are under the value tag"
+            ),
+            Self::BadRows { rows } => write!(f, "{rows} malformed rows do not count"),
+        }
+    }
+}
+
+/// Makes the schema of a shape.
+pub(crate) fn resolve(
+    shape: &Shape,
+    options: &XmlOptions,
+    mixed: MixedTypes,
+    has_bad_rows: bool,
+) -> (Schema, Vec<Note>) {
+    let mut resolver = Resolver {
+        shape,
+        value_tag: &options.value_tag,
+        mixed,
+        notes: Vec::new(),
+    };
+    let text = shape.node(Shape::ROOT).text;
+    let corrupt = has_bad_rows.then_some(options.corrupt_record_column.as_str());
+    let fields = resolver.fields(Shape::ROOT, text, corrupt, "");
+    let mut notes = resolver.notes;
+    notes.sort_by_cached_key(ToString::to_string);
+    (Schema::new(fields), notes)
+}
+
+struct Resolver<'s> {
+    shape: &'s Shape,
+    value_tag: &'s str,
+    mixed: MixedTypes,
+    notes: Vec<Note>,
+}
+
+impl Resolver<'_> {
+    /// The fields of a struct, by name. `text` is what else goes to the value tag.
+    fn fields(&mut self, node: usize, text: Scalar, corrupt: Option<&str>, path: &str) -> Fields {
+        let mut seen: Vec<&shape::Field> = self.shape.node(node).fields.iter().collect();
+        seen.sort_by(|a, b| a.name.cmp(&b.name));
+        let has_value_tag = seen.iter().any(|field| *field.name == *self.value_tag);
+        let mut names: Vec<&str> = seen.iter().map(|field| &*field.name).collect();
+        let adds_value_tag = text.has_values() && !has_value_tag;
+        // Columns that the reader itself makes keep their names.
+        let reserved: Vec<&str> = corrupt
+            .into_iter()
+            .chain(adds_value_tag.then_some(self.value_tag))
+            .collect();
+        let columns = distinct(&names, &reserved);
+        let mut fields: Vec<FieldRef> = Vec::with_capacity(seen.len() + reserved.len());
+        for (field, column) in seen.iter().zip(&columns) {
+            let path = join(path, column);
+            let is_value = *field.name == *self.value_tag;
+            let extra = if is_value { text } else { Scalar::default() };
+            let mut data_type = self.data_type(field.node, extra, &path);
+            if field.is_repeated {
+                data_type = list(data_type);
+            }
+            let mut made = Field::new(column, data_type, true);
+            if **column != *field.name {
+                made = made.with_metadata(HashMap::from([(
+                    XML_NAME.to_owned(),
+                    field.name.to_string(),
+                )]));
+                self.notes.push(Note::Renamed {
+                    column: path,
+                    xml_name: field.name.to_string(),
+                });
+            }
+            fields.push(made.into());
+        }
+        names.clear();
+        if let Some(corrupt) = corrupt {
+            fields.push(Field::new(corrupt, DataType::Utf8, true).into());
+        }
+        if adds_value_tag {
+            let data_type = text.data_type().unwrap_or(DataType::Utf8);
+            fields.push(Field::new(self.value_tag, data_type, true).into());
+        }
+        fields.sort_by(|a, b| a.name().cmp(b.name()));
+        fields.into()
+    }
+
+    fn data_type(&mut self, node: usize, extra: Scalar, path: &str) -> DataType {
+        let seen = self.shape.node(node);
+        let text = seen.text.union(extra);
+        if seen.fields.is_empty() {
+            return text.data_type().unwrap_or(DataType::Utf8);
+        }
+        if !text.has_values() {
+            return DataType::Struct(self.fields(node, Scalar::default(), None, path));
+        }
+        // Values beside attributes or text between children have a place already: the value tag.
+        let has_value_tag = seen
+            .fields
+            .iter()
+            .any(|field| *field.name == *self.value_tag);
+        let is_struct = has_value_tag || seen.has_attributes || self.mixed == MixedTypes::ValueTag;
+        if !has_value_tag && !seen.has_attributes {
+            self.notes.push(Note::MixedTypes {
+                column: path.to_owned(),
+                is_raw_xml: !is_struct,
+            });
+        }
+        if is_struct {
+            DataType::Struct(self.fields(node, text, None, path))
+        } else {
+            DataType::Utf8
+        }
+    }
+}
+
+fn join(path: &str, column: &str) -> String {
+    if path.is_empty() {
+        column.to_owned()
+    } else {
+        format!("{path}.{column}")
+    }
+}
+
+fn list(item: DataType) -> DataType {
+    DataType::List(Field::new("element", item, true).into())
+}
+
+/// Names that differ by more than case: the first by the order of bytes keeps its name, the others
+/// get a number.
+fn distinct(names: &[&str], reserved: &[&str]) -> Vec<String> {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for name in names.iter().chain(reserved) {
+        *counts.entry(name.to_lowercase()).or_default() += 1;
+    }
+    let mut taken: HashSet<String> = reserved.iter().map(|name| name.to_lowercase()).collect();
+    let mut columns = Vec::with_capacity(names.len());
+    for name in names {
+        let folded = name.to_lowercase();
+        if taken.insert(folded.clone()) {
+            columns.push((*name).to_owned());
+            continue;
+        }
+        let free = (2..usize::MAX)
+            .map(|number| format!("{name}_{number}"))
+            .find(|candidate| {
+                let folded = candidate.to_lowercase();
+                !counts.contains_key(&folded) && !taken.contains(&folded)
+            });
+        let column = free.expect("there are more numbers than names");
+        taken.insert(column.to_lowercase());
+        columns.push(column);
+    }
+    columns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_differ_by_case_get_numbers() {
+        for (names, reserved, expected) in [
+            (&["a", "b"][..], &[][..], &["a", "b"][..]),
+            (&["A", "a"], &[], &["A", "a_2"]),
+            (&["A", "a", "a_2"], &[], &["A", "a_3", "a_2"]),
+            (&["FOO", "Foo", "foo"], &[], &["FOO", "Foo_2", "foo_3"]),
+            (&["_value"], &["_VALUE"], &["_value_2"]),
+        ] {
+            assert_eq!(distinct(names, reserved), expected);
+        }
+    }
+}

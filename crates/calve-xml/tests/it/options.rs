@@ -1,0 +1,266 @@
+//! What the options do.
+
+use calve_xml::convert::Convert;
+use calve_xml::infer::{InferSchema, MixedTypes, Note};
+use calve_xml::options::{Mode, Namespaces};
+use calve_xml::schema::ddl::{parse_ddl, to_ddl};
+use calve_xml::schema::hints::Hints;
+use calve_xml::{Error, XmlOptions};
+use serde_json::{Value, json};
+
+use super::{Buffer, convert, infer, input, options, plain};
+
+#[track_caller]
+fn check_inferred(infer: &InferSchema, text: &str, ddl: &str) {
+    let schema = plain(&infer.run([Ok(input(text))]).unwrap().schema);
+    assert_eq!(
+        schema,
+        plain(&parse_ddl(ddl).unwrap()),
+        "{}",
+        to_ddl(&schema).unwrap()
+    );
+}
+
+fn inference() -> InferSchema {
+    InferSchema::new(XmlOptions::new("row"))
+}
+
+#[test]
+fn inference_can_be_told_what_types_to_see() {
+    let text = "<r><row><zip>00501</zip><price>1.50</price><at>2024-01-15T10:00:00</at><on>2024-01-15</on></row></r>";
+    check_inferred(
+        &inference(),
+        text,
+        "at TIMESTAMP, on DATE, price DOUBLE, zip BIGINT",
+    );
+    check_inferred(
+        &inference().with_infer_types(false),
+        text,
+        "at STRING, on STRING, price STRING, zip STRING",
+    );
+    check_inferred(
+        &inference()
+            .with_keeps_leading_zeros(true)
+            .with_prefers_decimal(true),
+        text,
+        "at TIMESTAMP, on DATE, price DECIMAL(3,2), zip STRING",
+    );
+    check_inferred(
+        &inference()
+            .with_prefers_timestamp_ntz(true)
+            .with_prefers_date(false),
+        text,
+        "at TIMESTAMP_NTZ, on TIMESTAMP_NTZ, price DOUBLE, zip BIGINT",
+    );
+    let hints = Hints::new()
+        .with_type("price=decimal(12,2)")
+        .unwrap()
+        .with_array("on")
+        .unwrap();
+    check_inferred(
+        &inference().with_hints(hints),
+        text,
+        "at TIMESTAMP, on ARRAY<DATE>, price DECIMAL(12,2), zip BIGINT",
+    );
+}
+
+#[test]
+fn a_sample_is_the_first_rows() {
+    let text = "<r><row><a>1</a></row><row><a>2</a></row><row><a>x</a><b/></row></r>";
+    let sampled = inference()
+        .with_sample_rows(2)
+        .run([Ok(input(text))])
+        .unwrap();
+    assert_eq!(to_ddl(&sampled.schema).unwrap(), "a BIGINT");
+    assert_eq!(sampled.rows, 2);
+    check_inferred(&inference().with_sample_rows(9), text, "a STRING, b STRING");
+}
+
+#[test]
+fn values_and_children_in_one_column() {
+    let text = "<r><row><a>1</a></row><row><a><b>2</b></a></row></r>";
+    check_inferred(&inference(), text, "a STRING");
+    check_inferred(
+        &inference().with_mixed_types(MixedTypes::ValueTag),
+        text,
+        "a STRUCT<_VALUE: BIGINT, b: BIGINT>",
+    );
+    let inferred = inference().run([Ok(input(text))]).unwrap();
+    let note = Note::MixedTypes {
+        column: "a".to_owned(),
+        is_raw_xml: true,
+    };
+    assert_eq!(inferred.notes, [note]);
+}
+
+#[test]
+fn several_documents_have_one_schema() {
+    let one = "<r><row><a>1</a></row></r>";
+    let other = "<q><row><a>x</a></row><row><b>2024-01-01</b></row></q>";
+    let inferred = inference().run([Ok(input(one)), Ok(input(other))]).unwrap();
+    assert_eq!((inferred.files, inferred.rows), (2, 3));
+    assert_eq!(to_ddl(&inferred.schema).unwrap(), "a STRING, b DATE");
+    let again = inference().run([Ok(input(other)), Ok(input(one))]).unwrap();
+    assert_eq!(again.schema, inferred.schema);
+}
+
+#[test]
+fn bad_rows_while_inferring() {
+    let text = "<r><row><a>1</a></row><row><z>1</y></row><row><a>2</a></row></r>";
+    let inferred = infer(text, &options(|_| {}));
+    assert_eq!(
+        to_ddl(&inferred.schema).unwrap(),
+        "_corrupt_record STRING, a BIGINT"
+    );
+    assert_eq!(inferred.notes, [Note::BadRows { rows: 1 }]);
+    let dropping = options(|options| options.mode = Mode::DropMalformed);
+    assert_eq!(to_ddl(&infer(text, &dropping).schema).unwrap(), "a BIGINT");
+    let failing = options(|options| options.mode = Mode::FailFast);
+    let error = InferSchema::new(failing)
+        .run([Ok(input(text))])
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::BadRow { place, .. } if place.line == 1),
+        "{error}"
+    );
+}
+
+#[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "it is written in place")]
+fn check_rows(text: &str, options: &XmlOptions, ddl: &str, expected: Value) {
+    let (rows, _) = convert(text.as_bytes(), &parse_ddl(ddl).unwrap(), options).unwrap();
+    assert_eq!(Value::Array(rows), expected);
+}
+
+#[test]
+fn namespaces_can_be_expanded() {
+    let text = "<r xmlns='urn:d' xmlns:p='urn:p'><row p:k='1' k='2'><p:a>3</p:a><a xmlns=''>4</a><b xmlns:p='urn:q'><p:a>5</p:a></b></row></r>";
+    let options = options(|options| options.namespaces = Namespaces::Expand);
+    let ddl = "`_{urn:p}k` INT, _k INT, `{urn:p}a` INT, a INT, `{urn:d}b` STRUCT<`{urn:q}a`: INT>";
+    check_rows(
+        text,
+        &options,
+        ddl,
+        json!([{"_{urn:p}k": 1, "_k": 2, "{urn:p}a": 3, "a": 4, "{urn:d}b": {"{urn:q}a": 5}}]),
+    );
+}
+
+#[test]
+fn space_can_be_kept_by_the_document() {
+    check_rows(
+        "<r><row><a xml:space='preserve'> x </a><b> y </b><c xml:space='preserve'><d> z </d><e xml:space='default'> z </e></c></row></r>",
+        &options(|_| {}),
+        "a STRING, b STRING, c STRUCT<d: STRING, e: STRING>",
+        json!([{"a": " x ", "b": "y", "c": {"d": " z ", "e": "z"}}]),
+    );
+}
+
+#[test]
+fn columns_are_found_whatever_the_case_of_their_names() {
+    let text = "<r><row Id='1'><Name>x</Name></row></r>";
+    check_rows(
+        text,
+        &options(|_| {}),
+        "_id INT, name STRING",
+        json!([{"_id": 1, "name": "x"}]),
+    );
+    let exact = options(|options| options.case_sensitive = true);
+    check_rows(text, &exact, "_id INT, Name STRING", json!([{"Name": "x"}]));
+    // An exact name goes first.
+    check_rows(
+        "<r><row><A>1</A><a>2</a></row></r>",
+        &options(|_| {}),
+        "a INT, A INT",
+        json!([{"A": 1, "a": 2}]),
+    );
+}
+
+#[test]
+fn references_and_sections_are_text() {
+    check_rows(
+        "<!DOCTYPE r [<!ENTITY co 'calve &amp; co'>]><r><row t='&lt;&#65;&gt;'><a>1&#50;</a><b>&co;</b><c>x<![CDATA[<y>]]>z</c><d>&lt;<e/></d></row></r>",
+        &options(|_| {}),
+        "_t STRING, a INT, b STRING, c STRING, d STRING",
+        json!([{"_t": "<A>", "a": 12, "b": "calve & co", "c": "x<y>z", "d": "&lt;<e/>"}]),
+    );
+}
+
+#[test]
+fn rejected_rows_are_written_aside() {
+    let text = "<r>\n<row><n>1</n></row>\n<row><n>x</n></row>\n<row><n>2</m></row>\n<row><n>3</n></row>\n</r>";
+    let rejects = Buffer::default();
+    let schema = parse_ddl("n INT").unwrap();
+    let options = options(|options| options.mode = Mode::DropMalformed);
+    let convert = Convert::new(&schema, options)
+        .unwrap()
+        .with_rejects(rejects.clone());
+    let report = convert.run([Ok(input(text))], |_| Ok(())).unwrap();
+    assert_eq!(
+        (report.rows, report.dropped_rows, report.corrupt_rows),
+        (2, 2, 0)
+    );
+    let lines: Vec<Value> = rejects
+        .text()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["row"], "<row><n>x</n></row>");
+    assert_eq!(
+        lines[0]["reason"],
+        "column `n`: `x` is no whole number of 32 bits"
+    );
+    assert_eq!(
+        (&lines[0]["line"], &lines[0]["file"]),
+        (&json!(3), &json!("test.xml"))
+    );
+    assert_eq!(lines[1]["row"], "<row><n>2</m></row>");
+    assert_eq!(lines[1]["line"], 4);
+}
+
+#[test]
+fn what_no_column_takes_is_counted() {
+    let text = "<r><row x='1'>t<a>1</a><b><c/><c/></b></row><row><b>u<d/></b></row></r>";
+    let schema = parse_ddl("a INT, b STRUCT<d: STRING>").unwrap();
+    let (rows, report) = convert(text.as_bytes(), &schema, &options(|_| {})).unwrap();
+    assert_eq!(rows, [json!({"a": 1, "b": {}}), json!({"b": {"d": ""}})]);
+    let expected = [("_VALUE", 1), ("_x", 1), ("b._VALUE", 1), ("b.c", 2)];
+    let expected = expected.map(|(path, count)| (path.to_owned(), count));
+    assert_eq!(report.unknown, expected.into());
+}
+
+#[test]
+fn repeated_values_of_a_single_column_are_not_lost_silently() {
+    let text = "<r><row><a>1</a><a>2</a></row></r>";
+    let ddl = "a INT, _corrupt_record STRING";
+    check_rows(
+        text,
+        &options(|_| {}),
+        ddl,
+        json!([{"a": 1, "_corrupt_record": "<row><a>1</a><a>2</a></row>"}]),
+    );
+    let text = "<r><row><s><x/></s><s/></row></r>";
+    let ddl = "s STRUCT<x: STRING>, _corrupt_record STRING";
+    check_rows(
+        text,
+        &options(|_| {}),
+        ddl,
+        json!([{"s": {"x": ""}, "_corrupt_record": "<row><s><x/></s><s/></row>"}]),
+    );
+}
+
+#[test]
+fn types_that_xml_has_not_are_refused() {
+    use arrow::datatypes::{DataType, Field, IntervalUnit, Schema};
+    let field = Field::new("i", DataType::Interval(IntervalUnit::DayTime), true);
+    let error = Convert::new(&Schema::new(vec![field]), XmlOptions::new("row")).unwrap_err();
+    assert!(
+        matches!(&error, Error::UnsupportedType { column, .. } if column == "i"),
+        "{error}"
+    );
+    let zone = options(|options| options.time_zone = "Mars".to_owned());
+    assert!(matches!(
+        Convert::new(&parse_ddl("a INT").unwrap(), zone),
+        Err(Error::TimeZone { .. })
+    ));
+}
