@@ -50,6 +50,23 @@ pub enum Error {
         /// What changed.
         problem: String,
     },
+    /// The rows have something that the table lacks, and the table's schema must not grow.
+    #[error("table {table} lacks what the rows have: {change}{}", more(*count))]
+    SchemaWouldChange {
+        /// The table.
+        table: TableIdent,
+        /// The first change that would be needed.
+        change: calve_table::SchemaChange,
+        /// How many changes would be needed.
+        count: usize,
+    },
+    /// The rows stopped coming.
+    #[error("{source}")]
+    Rows {
+        /// Why.
+        #[source]
+        source: crate::ingest::StreamError,
+    },
     /// The table's schema, properties or a file's columns are not as they must be.
     #[error("table {table}: {source}")]
     Schema {
@@ -82,6 +99,13 @@ pub enum Error {
     Catalog(#[from] calve_catalog::Error),
 }
 
+fn more(count: usize) -> String {
+    match count.saturating_sub(1) {
+        0 => String::new(),
+        rest => format!(" (and {rest} more)"),
+    }
+}
+
 /// What the operations of this crate return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -111,7 +135,10 @@ impl Failure for Error {
             ),
             Self::TargetChanged { .. } => Some("run the same command again".to_owned()),
             Self::Schema { source, .. } => source.hint(),
-            Self::Iceberg { .. } => None,
+            Self::SchemaWouldChange { .. } => Some(
+                "let the table's schema grow, or leave the new columns out of the rows".to_owned(),
+            ),
+            Self::Iceberg { .. } | Self::Rows { .. } => None,
             Self::Footer(error) => error.hint(),
             Self::Lake(error) => error.hint(),
             Self::Table(error) => error.hint(),

@@ -1,12 +1,17 @@
 //! Lake → table: the ways in which files that already lie in a lake become an Iceberg table.
 //!
 //! * [`AddFiles`]: in place. The files stay where and as they are; one new snapshot refers to them.
+//! * [`Ingest`]: any stream of record batches is written into new data files of a table.
 
 mod add_files;
 mod error;
+pub mod ingest;
+mod partition_by;
 
 pub use add_files::{
     AddFiles, DEFAULT_CONCURRENCY, Drifted, DuplicateFiles, GarbageCollection, Int96, OnRefused,
     OnUnsafe, Plan, REPORT_LIST_LIMIT, Refused, Report, SeenFinding, SkippedFile,
 };
 pub use error::{Error, Result};
+pub use ingest::Ingest;
+pub use partition_by::{PartitionBy, PartitionByError};

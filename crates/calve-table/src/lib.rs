@@ -27,6 +27,7 @@ mod avro;
 mod data_file;
 pub mod drop_table;
 mod error;
+mod evolve_schema;
 mod file_set;
 mod manifest;
 mod manifests;
@@ -51,6 +52,7 @@ pub use data_file::{
 };
 pub use drop_table::DropTable;
 pub use error::{Error, Result};
+pub use evolve_schema::{SchemaChange, evolve_schema, schema_of_rows};
 pub use file_set::{Collisions, DEFAULT_MANIFEST_CONCURRENCY, FileSet};
 pub use manifest::{Bounds, ContentFile, Counts, Entry};
 pub use manifests::load_manifests;

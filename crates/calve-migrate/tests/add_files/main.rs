@@ -1,4 +1,4 @@
-//! `AddFiles` over lakes of every kind, on local disk, S3 and Glue, read back by PyIceberg and DuckDB.
+//! `Ingest`, and `AddFiles` over lakes of every kind, on local disk, S3 and Glue, read back by PyIceberg and DuckDB.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@ mod bad_input;
 mod corpus;
 mod glue;
 mod honest;
+mod ingest;
 mod races;
 mod s3;
 mod support;

@@ -77,6 +77,16 @@ pub enum DataError {
         /// The table's.
         expected: arrow::datatypes::DataType,
     },
+    /// A column's type is not the table's, nor can the table's be widened to it.
+    #[error("column `{column}`: {found} cannot be written into {expected}")]
+    Mismatch {
+        /// The column, dotted.
+        column: String,
+        /// The type of the rows, by Iceberg's names.
+        found: String,
+        /// The table's.
+        expected: String,
+    },
     /// A value does not fit the table's type.
     #[error("column `{column}`: {source}")]
     Value {
@@ -253,12 +263,21 @@ impl DataFileWriter {
     /// # Errors
     /// When the store fails.
     pub async fn finish(mut self) -> Result<Vec<DataFile>> {
+        self.end_all().await?;
+        Ok(self.done)
+    }
+
+    /// Ends all files that are open. Rows that come later go into new ones.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn end_all(&mut self) -> Result<()> {
         let mut open: Vec<(Struct, OpenFile)> = self.open.drain().collect();
         open.sort_by(|(_, left), (_, right)| left.location.as_str().cmp(right.location.as_str()));
         for (partition, file) in open {
             self.end(partition, file).await?;
         }
-        Ok(self.done)
+        Ok(())
     }
 
     /// Gives up: deletes the files that were ended and not taken, and drops those under way.

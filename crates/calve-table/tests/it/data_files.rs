@@ -188,7 +188,10 @@ async fn others_read_the_rows_back_whatever_the_partitioning() {
         let total: u64 = files.iter().map(DataFile::record_count).sum();
         assert_eq!(total, 1_000, "{partition_by:?}");
         assert_eq!(read["count"], json!(1_000), "{partition_by:?}");
-        assert!(partition_by.is_empty() || partitions.len() > 1, "{partition_by:?}");
+        assert!(
+            partition_by.is_empty() || partitions.len() > 1,
+            "{partition_by:?}"
+        );
         match &first {
             None => first = Some(read["rows"].clone()),
             Some(rows) => assert_eq!(&read["rows"], rows, "{partition_by:?}"),
