@@ -495,6 +495,9 @@ fn element(definition: &Definition, name: &str, data_type: Type) -> Element {
         data_type,
         nillable: definition.node.is_true("nillable"),
         fixed: definition.node.get("fixed").map(str::to_owned),
+        has_default: ["default", "fixed"]
+            .iter()
+            .any(|it| definition.node.get(it).is_some()),
     }
 }
 

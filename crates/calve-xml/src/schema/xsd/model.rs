@@ -116,6 +116,8 @@ pub(super) struct Element {
     pub(super) data_type: Type,
     pub(super) nillable: bool,
     pub(super) fixed: Option<String>,
+    /// Whether an empty element stands for a value that the schema gives.
+    pub(super) has_default: bool,
 }
 
 /// An attribute.

@@ -522,7 +522,7 @@ fn rows_that_are_not_say_why() {
             ),
             (
                 "<order v='2'><id>1</id></order>",
-                "order: attribute `v`: is not `1`",
+                "order: attribute `v`: `2` is not `1`",
             ),
             (
                 "<order w='2'/>",
@@ -562,6 +562,27 @@ fn rows_that_are_not_say_why() {
                 "order/sizes: `b` is no xs:int",
             ),
             ("<order><id>1</order>", "`</order>` closes `<id>`"),
+        ],
+    );
+}
+
+#[test]
+fn empty_elements_stand_for_their_defaults() {
+    let xsd = schema_of(
+        "<xs:element name='e'><xs:complexType><xs:sequence>
+           <xs:element name='d' type='xs:int' default='5' minOccurs='0'/>
+           <xs:element name='f' type='xs:decimal' fixed='1.50' minOccurs='0'/>
+           <xs:element name='n' type='xs:int' minOccurs='0'/>
+         </xs:sequence></xs:complexType></xs:element>",
+    )
+    .unwrap();
+    check_rows(
+        &xsd.row_validator("e").unwrap(),
+        &[
+            ("<e><d/><f/></e>", ""),
+            ("<e><d>6</d><f> 1.5 </f></e>", ""),
+            ("<e><f>2</f></e>", "e/f: `2` is not `1.50`"),
+            ("<e><n/></e>", "e/n: `` is no xs:int"),
         ],
     );
 }

@@ -111,6 +111,7 @@ struct Open<'m, 'a> {
     name: &'m str,
     data_type: Typed<'m>,
     fixed: Option<&'m str>,
+    has_default: bool,
     is_nil: bool,
     children: Vec<&'a str>,
     text: Cow<'a, str>,
@@ -196,6 +197,7 @@ impl<'m, 'a> Validation<'m, 'a> {
             name: &element.name,
             data_type,
             fixed: element.fixed.as_deref(),
+            has_default: element.has_default,
             is_nil,
             children: Vec::new(),
             text: Cow::Borrowed(""),
@@ -225,7 +227,7 @@ impl<'m, 'a> Validation<'m, 'a> {
             };
             let value = attribute.unescape(lexer.entities());
             let check = values::check(&known.data_type, &value)
-                .and_then(|()| check_fixed(known.fixed.as_deref(), &value));
+                .and_then(|()| check_fixed(known.fixed.as_deref(), &known.data_type, &value));
             check.map_err(|problem| {
                 self.error(offset, format!("attribute `{}`: {problem}", attribute.name))
             })?;
@@ -257,9 +259,12 @@ fn is_instance(name: &str) -> bool {
         .is_some_and(|(prefix, local)| prefix != "xml" && known.contains(&local))
 }
 
-fn check_fixed(fixed: Option<&str>, text: &str) -> Result<(), String> {
+/// Checks a value that is known to be of the type.
+fn check_fixed(fixed: Option<&str>, data_type: &SimpleType, text: &str) -> Result<(), String> {
     match fixed {
-        Some(fixed) if fixed != text => Err(format!("is not `{fixed}`")),
+        Some(fixed) if !values::same(data_type, fixed, text) => {
+            Err(format!("`{}` is not `{fixed}`", values::shortened(text)))
+        }
         _ => Ok(()),
     }
 }
@@ -274,16 +279,19 @@ fn check_content(element: &Open<'_, '_>) -> Result<(), String> {
             Err("is nil, but not empty".to_owned())
         };
     }
+    if element.has_default && element.text.is_empty() && element.children.is_empty() {
+        return Ok(());
+    }
     match element.data_type {
         Typed::Any => Ok(()),
         Typed::Simple(simple) => {
             values::check(simple, &element.text)?;
-            check_fixed(element.fixed, &element.text)
+            check_fixed(element.fixed, simple, &element.text)
         }
         Typed::Complex(complex) => {
             if let Content::Simple(simple) = &complex.content {
                 values::check(simple, &element.text)?;
-                return check_fixed(element.fixed, &element.text);
+                return check_fixed(element.fixed, simple, &element.text);
             }
             if has_text && !complex.mixed {
                 let text = values::shortened(element.text.trim());

@@ -95,6 +95,12 @@ pub(super) fn shortened(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether two texts are one value of a type.
+pub(super) fn same(simple: &SimpleType, a: &str, b: &str) -> bool {
+    let white_space = WhiteSpace::of(simple);
+    is_same(&simple.kind, &white_space.apply(a), &white_space.apply(b))
+}
+
 /// Checks text against a type.
 ///
 /// # Errors
@@ -131,7 +137,7 @@ fn check_facets(facets: &Facets, kind: &Kind, text: &str) -> Result<(), String> 
         return fail("does not match the pattern of its type".to_owned());
     }
     let allowed = &facets.enumeration;
-    if !allowed.is_empty() && !allowed.iter().any(|it| same(kind, it, text)) {
+    if !allowed.is_empty() && !allowed.iter().any(|it| is_same(kind, it, text)) {
         return fail("is none of the values of its type".to_owned());
     }
     let length = length(kind, text);
@@ -173,7 +179,7 @@ fn check_facets(facets: &Facets, kind: &Kind, text: &str) -> Result<(), String> 
     Ok(())
 }
 
-fn same(kind: &Kind, allowed: &str, text: &str) -> bool {
+fn is_same(kind: &Kind, allowed: &str, text: &str) -> bool {
     allowed == text
         || compare(kind, allowed.trim_matches(is_space), text) == Some(Ordering::Equal)
         || (!matches!(kind, Kind::Builtin("string")) && allowed.trim_matches(is_space) == text)

@@ -172,6 +172,7 @@ mod tests {
             data_type: Type::Any,
             nillable: false,
             fixed: None,
+            has_default: false,
         })
     }
 
