@@ -1,5 +1,7 @@
 use std::fmt::Write;
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// The events of a document, one after another, and how it ends.
@@ -232,4 +234,116 @@ fn limits_hold() {
         run(&text("&e;<!-- -->&e;<b c='&e;'/>")),
         error("entities expand to more than 10 bytes")
     );
+}
+
+/// The events of a document by an independent parser, told as [`events`] tells them but for texts, which
+/// it cuts elsewhere.
+fn foreign_events(text: &str) -> Result<String, String> {
+    use quick_xml::events::Event as Foreign;
+    let mut reader = quick_xml::Reader::from_str(text);
+    reader.config_mut().check_comments = true;
+    reader.config_mut().expand_empty_elements = true;
+    let mut told = String::new();
+    let name = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    loop {
+        match reader.read_event().map_err(|error| error.to_string())? {
+            Foreign::Start(tag) => {
+                write!(told, "({}", name(tag.name().as_ref())).unwrap();
+                for attribute in tag.attributes() {
+                    let attribute = attribute.map_err(|error| error.to_string())?;
+                    let value = name(&attribute.value);
+                    write!(told, " {}={value}", name(attribute.key.as_ref())).unwrap();
+                }
+                told.push('|');
+            }
+            Foreign::End(_) => told.push(')'),
+            Foreign::Eof => return Ok(told),
+            _ => {}
+        }
+    }
+}
+
+/// Elements to some depth, with everything that may stand in them.
+fn elements() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        "[ a-zé\n]{1,40}",
+        Just("&lt;&#65;".to_owned()),
+        Just("<!-- <x> - -->".to_owned()),
+        Just("<?p <x>?>".to_owned()),
+        Just("<![CDATA[<x>]]>".to_owned()),
+        Just("<leaf/>".to_owned()),
+    ];
+    leaf.prop_recursive(5, 60, 6, |inner| {
+        let attributes = proptest::collection::btree_map("[a-z]{1,20}", "[a-z >é']{0,30}", 0..4);
+        (
+            "[a-zA-Z_é][a-z0-9.:é-]{0,20}",
+            attributes,
+            proptest::collection::vec(inner, 0..6),
+        )
+            .prop_map(|(name, attributes, inner)| {
+                let mut text = format!("<{name}");
+                for (name, value) in attributes {
+                    write!(text, "\n{name} = \"{value}\"").unwrap();
+                }
+                if inner.is_empty() {
+                    text.push_str(" />");
+                } else {
+                    write!(text, ">{}</{name}>", inner.concat()).unwrap();
+                }
+                text
+            })
+    })
+    .prop_map(|inner| format!("<root>{inner}</root>"))
+}
+
+/// What [`events`] tells, without texts.
+fn without_text(text: &str) -> Result<String, String> {
+    let mut lexer = Lexer::new(text);
+    let mut told = String::new();
+    loop {
+        match lexer
+            .next_event()
+            .map_err(|error| error.reason.to_string())?
+        {
+            Event::Start(tag) => {
+                write!(told, "({}", tag.name).unwrap();
+                for attribute in lexer.attributes() {
+                    write!(told, " {}={}", attribute.name, attribute.value).unwrap();
+                }
+                told.push('|');
+            }
+            Event::End(_) => told.push(')'),
+            Event::Eof => return Ok(told),
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_foreign_parser_sees_the_same_elements(text in elements()) {
+        prop_assert_eq!(without_text(&text), foreign_events(&text));
+    }
+
+    /// What the foreign parser refuses is refused; it lets more pass.
+    #[test]
+    fn what_a_foreign_parser_refuses_is_refused(
+        text in elements(),
+        at in any::<proptest::sample::Index>(),
+        change in prop_oneof![Just("<"), Just(">"), Just("&"), Just("/"), Just("\""), Just("]]>"), Just("--"), Just("")],
+    ) {
+        let at = at.index(text.len());
+        prop_assume!(text.is_char_boundary(at) && text.is_char_boundary(at + 1));
+        let changed = format!("{}{change}{}", &text[..at], &text[at + 1..]);
+        match (without_text(&changed), foreign_events(&changed)) {
+            (Ok(own), foreign) => prop_assert_eq!(Ok(own), foreign, "{}", changed),
+            (Err(_), _) => {}
+        }
+    }
+
+    /// Texts of any characters are read or refused, never more.
+    #[test]
+    fn any_text_is_read_or_refused(text in "[<>/!?a\"'= &;\\[\\]#x1-]{0,80}|\\PC{0,80}") {
+        let _ = events(&text);
+    }
 }

@@ -83,12 +83,8 @@ impl<'a, I: Iterator<Item = Result<Input>>> Cutter<'a, I> {
 
     /// The next segment, in the memory of an earlier one.
     pub(super) fn next_cut(&mut self, mut buffer: Vec<u8>) -> Result<Option<Cut>> {
-        let mut document = match self.current.take() {
-            Some(document) => document,
-            None => match self.inputs.next() {
-                None => return Ok(None),
-                Some(input) => self.open(input?),
-            },
+        let Some(mut document) = self.document()? else {
+            return Ok(None);
         };
         buffer.clear();
         buffer.append(&mut document.left);
@@ -117,17 +113,39 @@ impl<'a, I: Iterator<Item = Result<Input>>> Cutter<'a, I> {
         document.byte += cut.bytes.len() as u64;
         document.line += lines(&cut.bytes);
         document.begins_with_row = at_row;
-        if !is_last {
+        if is_last {
+            let next = document.reader.next_document(self.encoding())?;
+            self.current = next.map(|reader| self.start(reader));
+        } else {
             self.current = Some(document);
         }
         Ok(Some(cut))
     }
 
-    fn open(&mut self, input: Input) -> Document {
+    fn encoding(&self) -> Option<&'a str> {
+        self.options.encoding.as_deref()
+    }
+
+    /// The document that is being cut, or the next.
+    fn document(&mut self) -> Result<Option<Document>> {
+        if let Some(document) = self.current.take() {
+            return Ok(Some(document));
+        }
+        loop {
+            let Some(input) = self.inputs.next() else {
+                return Ok(None);
+            };
+            if let Some(reader) = TextReader::open(input?, self.encoding())? {
+                return Ok(Some(self.start(reader)));
+            }
+        }
+    }
+
+    fn start(&mut self, reader: TextReader) -> Document {
         let number = self.documents;
         self.documents += 1;
         Document {
-            reader: TextReader::new(input),
+            reader,
             number,
             left: Vec::new(),
             byte: 0,
@@ -161,15 +179,17 @@ impl<'a, I: Iterator<Item = Result<Input>>> Cutter<'a, I> {
                 return Ok((false, row.is_some()));
             }
             let limit = self.options.limits.row_bytes;
-            if buffer.len() > limit {
-                return Err(Error::MarkupTooLarge {
-                    place: Place {
-                        file: document.reader.name().as_ref().to_owned(),
-                        byte: document.byte,
-                        line: document.line,
-                        path: String::new(),
-                    },
-                    limit,
+            if is_long && buffer.len() > limit {
+                let place = Place {
+                    file: document.reader.name().as_ref().to_owned(),
+                    byte: document.byte,
+                    line: document.line,
+                    path: String::new(),
+                };
+                return Err(if document.begins_with_row {
+                    Error::RowTooLarge { place, limit }
+                } else {
+                    Error::MarkupTooLarge { place, limit }
                 });
             }
             target = buffer.len() * 2;

@@ -314,3 +314,120 @@ proptest! {
         check_cuts("row", &[one.as_bytes(), two.as_bytes()], &[1, size], pool);
     }
 }
+
+/// The files below a folder of the shared data that are not larger than `most` bytes, folders before.
+fn shared(folder: &str, most: u64) -> Vec<(String, Vec<u8>)> {
+    let Some(data) = calve_testkit::shared_data() else {
+        println!("skipped: there is no shared data");
+        return Vec::new();
+    };
+    let mut files = Vec::new();
+    let mut folders = vec![data.join("xml").join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs_err::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.metadata().unwrap().len() <= most {
+                let bytes = fs_err::read(&path).unwrap();
+                files.push((path.to_string_lossy().into_owned(), bytes));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn hostile_documents_are_the_same_however_they_are_cut() {
+    for (name, bytes) in shared("security", 200_000) {
+        let tag = if name.contains("lol") { "lolz" } else { "a" };
+        check_cuts(tag, &[&bytes], &[64, 1000, 40_000], pool());
+    }
+}
+
+#[test]
+fn real_documents_are_the_same_however_they_are_cut() {
+    for (name, bytes) in shared("real", 400_000) {
+        let tag = [
+            "pkg",
+            "entry",
+            "Article",
+            "node",
+            "clade",
+            "wpt",
+            "trkpt",
+            "iso_3166_entry",
+            "CdtTrfTxInf",
+        ]
+        .into_iter()
+        .find(|tag| memchr::memmem::find(&bytes, format!("<{tag} ").as_bytes()).is_some())
+        .unwrap_or("clade");
+        println!("{name}: {tag}");
+        check_cuts(tag, &[&bytes], &[997, 50_000], pool());
+    }
+}
+
+/// A document with something huge in it is read, or refused by the limits, on a small stack.
+#[test]
+fn huge_and_deep_documents_are_read_or_refused() {
+    let huge = "x".repeat(10 << 20);
+    for body in [
+        format!("<row a='{huge}'/>"),
+        format!("<row>{huge}</row>"),
+        format!("<row><!--{huge}--></row><row/>"),
+        format!("<row><![CDATA[{huge}]]></row>"),
+        format!("<!--{huge}--><row/>"),
+        format!("<?p {huge}?><row/>"),
+    ] {
+        let document = format!("<a><row/>{body}</a>");
+        check_cuts("row", &[document.as_bytes()], &[1 << 20], pool());
+    }
+    let options = XmlOptions::new("row");
+    for body in [
+        format!("<{huge}/>"),
+        "<row>".repeat(100_000),
+        format!("<row>{}</row>", "<b>".repeat(100_000)),
+        format!("<row{}/>", " b=''".repeat(20_000)),
+    ] {
+        let document = format!("<a>{body}</a>");
+        let (_, report) = run(
+            &ReadRows::new(&options),
+            &[document.as_bytes()],
+            Mode::Permissive,
+        );
+        assert!(!report.contains("rejected_rows: 0, faults: 0"), "{report}");
+    }
+}
+
+#[test]
+fn a_row_larger_than_the_limit_is_an_error_that_says_so() {
+    let mut options = XmlOptions::new("row");
+    options.limits.row_bytes = 1000;
+    let document = format!("<a><row/>\n<row>{}</row></a>", "y".repeat(2000));
+    let comment = format!("<a><row/>\n<!--{}--></a>", "y".repeat(20_000));
+    for segment_bytes in [100, 1 << 20] {
+        let reading = ReadRows::new(&options).with_segment_bytes(segment_bytes);
+        let (_, report) = run(&reading, &[document.as_bytes()], Mode::Permissive);
+        assert!(report.contains("RowTooLarge"), "{report}");
+        assert!(report.contains("byte: 10, line: 2"), "{report}");
+    }
+    let reading = ReadRows::new(&options).with_segment_bytes(100);
+    let (_, report) = run(&reading, &[comment.as_bytes()], Mode::Permissive);
+    assert!(report.contains("MarkupTooLarge"), "{report}");
+}
+
+#[test]
+fn entities_have_one_budget_for_the_whole_document() {
+    let mut options = XmlOptions::new("row");
+    options.limits.entity_expansion_bytes = 50;
+    let rows = "<row>&e;</row>\n".repeat(20);
+    let document = format!("<!DOCTYPE a [<!ENTITY e '0123456789'>]><a>{rows}</a>");
+    for segment_bytes in [1, 70, 1 << 20] {
+        let reading = ReadRows::new(&options)
+            .with_segment_bytes(segment_bytes)
+            .with_pool(pool());
+        let (_, report) = run(&reading, &[document.as_bytes()], Mode::Permissive);
+        assert!(report.contains("rows: 5, rejected_rows: 15"), "{report}");
+    }
+}
