@@ -87,7 +87,9 @@ fn benches(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(shape);
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_function("lexer", |bencher| bencher.iter(|| events(text)));
-        group.bench_function("quick-xml", |bencher| bencher.iter(|| quick_xml_events(text)));
+        group.bench_function("quick-xml", |bencher| {
+            bencher.iter(|| quick_xml_events(text));
+        });
         group.bench_function("rows", |bencher| bencher.iter(|| rows(text, row_tag, None)));
         group.bench_function("rows, 2 threads", |bencher| {
             bencher.iter(|| rows(text, row_tag, Some(&pool)));

@@ -90,9 +90,12 @@ impl ZipEntry {
         let mut extra = vec![0; usize::from(short(24))];
         archive.read_exact(&mut extra)?;
         let large = large_sizes(&extra);
-        if let (Some(Large {
-            compressed: Some(compressed),
-        }), 0xFFFF_FFFF) = (&large, size)
+        if let (
+            Some(Large {
+                compressed: Some(compressed),
+            }),
+            0xFFFF_FFFF,
+        ) = (&large, size)
         {
             size = *compressed;
         }
