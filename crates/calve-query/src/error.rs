@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use calve_base::{Failure, Location, TableIdent};
 use datafusion::error::DataFusionError;
 
@@ -36,7 +38,7 @@ pub enum Error {
         location: Location,
         /// What does not fit.
         #[source]
-        source: calve_parquet::Error,
+        source: Arc<calve_parquet::Error>,
     },
     /// A lake's columns have no form in Arrow.
     #[error("{location}: {source}")]

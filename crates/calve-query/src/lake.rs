@@ -1,6 +1,8 @@
 //! Parquet lakes as DataFusion tables.
 
-use std::collections::HashSet;
+mod union;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -8,7 +10,7 @@ use async_trait::async_trait;
 use calve_base::Location;
 use calve_lake::footer::FooterReader;
 use calve_lake::{Lake, LakeEntry, LakeFile, PartitionKey};
-use calve_parquet::{HiveColumn, NameMapping, SchemaCache, SchemaUnion, TypePolicy};
+use calve_parquet::{HiveColumn, SchemaCache, SchemaUnion, TypePolicy};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::datasource::TableType;
@@ -16,7 +18,7 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{StreamExt, TryStreamExt};
-use iceberg::spec::{FormatVersion, Literal, Schema};
+use iceberg::spec::{FormatVersion, Literal};
 use parquet::file::metadata::RowGroupMetaData;
 
 use crate::read::{
@@ -24,6 +26,7 @@ use crate::read::{
     support,
 };
 use crate::{Error, Result};
+use union::{ColumnUnion, Unusable};
 
 /// How many footers are read at once.
 const FOOTER_CONCURRENCY: usize = 32;
@@ -35,6 +38,7 @@ pub struct LakeTable {
     root: Location,
     scan: Arc<ScanTable>,
     constant: HashSet<String>,
+    unusable: HashMap<String, Unusable>,
     files: Vec<File>,
 }
 
@@ -48,8 +52,11 @@ struct File {
 
 /// Makes a lake readable. Reads the footers of all its files, because only they tell its columns.
 ///
+/// A column that some file holds in a form that cannot be read, or that files contradict each other
+/// about, is an error only for queries that use it.
+///
 /// # Errors
-/// When the lake cannot be listed, a footer cannot be read, or files contradict each other.
+/// When the lake cannot be listed or a footer cannot be read.
 pub async fn lake_provider(lake: &Lake) -> Result<LakeTable> {
     let keys = lake.partition_keys();
     let partition_columns: Vec<_> = keys
@@ -70,6 +77,7 @@ pub async fn lake_provider(lake: &Lake) -> Result<LakeTable> {
         policy = TypePolicy::for_table(&seeded, policy.format_version);
     }
     let schemas = SchemaCache::new(policy);
+    let mut union = ColumnUnion::new(union, keys);
     let reader = FooterReader::new(lake.storage().clone());
     let entries = lake.files().try_filter_map(|entry| {
         futures::future::ready(Ok(match entry {
@@ -91,9 +99,7 @@ pub async fn lake_provider(lake: &Lake) -> Result<LakeTable> {
     let mut files = Vec::new();
     let mut partitions = Partitions::new(keys);
     while let Some((file, footer)) = footers.try_next().await? {
-        union
-            .absorb(&schemas.get(&footer))
-            .map_err(|error| union_error(&file.location, error))?;
+        union.absorb(&schemas.get(&footer), &file.location)?;
         let rows = footer
             .row_groups()
             .iter()
@@ -106,10 +112,7 @@ pub async fn lake_provider(lake: &Lake) -> Result<LakeTable> {
             size: file.size,
         });
     }
-    let schema = union
-        .schema()
-        .map_err(|error| union_error(lake.root(), error))?;
-    LakeTable::new(lake, Arc::new(schema), union.name_mapping(), files)
+    LakeTable::new(lake, union, files)
 }
 
 fn hive_column(column: &calve_catalog::HiveColumn) -> HiveColumn {
@@ -123,22 +126,19 @@ fn hive_column(column: &calve_catalog::HiveColumn) -> HiveColumn {
 fn union_error(location: &Location, source: calve_parquet::Error) -> Error {
     Error::Schema {
         location: location.clone(),
-        source,
+        source: Arc::new(source),
     }
 }
 
 impl LakeTable {
-    fn new(
-        lake: &Lake,
-        schema: Arc<Schema>,
-        mapping: NameMapping,
-        files: Vec<File>,
-    ) -> Result<Self> {
-        let columns =
-            TableColumns::new(schema, Some(mapping)).map_err(|source| Error::Unreadable {
+    fn new(lake: &Lake, union: ColumnUnion, files: Vec<File>) -> Result<Self> {
+        let (schema, mapping, unusable) = union.finish(lake.root())?;
+        let columns = TableColumns::new(Arc::new(schema), Some(mapping)).map_err(|source| {
+            Error::Unreadable {
                 location: lake.root().clone(),
                 source,
-            })?;
+            }
+        })?;
         Ok(Self {
             root: lake.root().clone(),
             scan: Arc::new(ScanTable::new(columns, lake.storage().clone())),
@@ -147,6 +147,7 @@ impl LakeTable {
                 .iter()
                 .map(|key| key.name.clone())
                 .collect(),
+            unusable,
             files,
         })
     }
@@ -159,6 +160,28 @@ impl LakeTable {
     /// The names of its partition keys.
     pub fn partition_keys(&self) -> &HashSet<String> {
         &self.constant
+    }
+
+    /// Refuses a query that uses a column which cannot be read.
+    fn check_usable(&self, projection: Option<&Vec<usize>>, filters: &[Expr]) -> Result<()> {
+        if self.unusable.is_empty() {
+            return Ok(());
+        }
+        let fields = self.scan.columns.arrow().fields();
+        for (index, field) in fields.iter().enumerate() {
+            let Some(why) = self.unusable.get(field.name()) else {
+                continue;
+            };
+            let is_read = projection.is_none_or(|wanted| wanted.contains(&index));
+            let is_compared = filters.iter().any(|filter| {
+                let columns = filter.column_refs();
+                columns.iter().any(|column| column.name == *field.name())
+            });
+            if is_read || is_compared {
+                return Err(why.error());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -233,6 +256,7 @@ impl TableProvider for LakeTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        self.check_usable(projection, filters)?;
         let filters = Filters::new(session, self.scan.columns.arrow(), filters, &self.constant)?;
         let all: Vec<&File> = self.files.iter().collect();
         let keep = filters.keep(&all)?;

@@ -145,7 +145,7 @@ impl Merge<'_> {
     }
 
     /// A column that cannot be read in place cannot be a column of a table.
-    fn check_readable(&self, field: &FileField) -> Result<()> {
+    fn check_readable(&mut self, field: &FileField) -> Result<()> {
         if let FileType::Primitive {
             iceberg, physical, ..
         } = &field.kind
@@ -155,11 +155,12 @@ impl Merge<'_> {
                 column: self.column(&field.name),
             });
         }
-        field
-            .kind
-            .children()
-            .into_iter()
-            .try_for_each(|inner| self.check_readable(inner))
+        self.path.push(field.name.clone());
+        for inner in field.kind.children() {
+            self.check_readable(inner)?;
+        }
+        self.path.pop();
+        Ok(())
     }
 
     fn missing(&mut self, node: &mut Node) -> Result<()> {
