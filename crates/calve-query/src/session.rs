@@ -21,7 +21,8 @@ use crate::catalog::{Namespaces, QUERY_NAMESPACE, Tables};
 use crate::lake::lake_provider;
 use crate::metadata::MetadataProvider;
 use crate::sql::{
-    Spellings, TableName, Version, replace_tables, respell, snapshot_at, table_names, take_versions,
+    Spellings, TableName, Version, count_microseconds, replace_tables, respell, snapshot_at,
+    table_names, take_versions,
 };
 use crate::table::{IcebergTable, table_provider};
 use crate::{Error, Result};
@@ -126,6 +127,7 @@ impl Session {
         }
         replace_tables(&mut statement, &taken, &replacements);
         respell(&mut statement, spellings);
+        count_microseconds(&mut statement);
         self.plan(statement).await
     }
 

@@ -2,8 +2,10 @@
 
 mod spelling;
 mod tables;
+mod timestamps;
 mod version;
 
 pub(crate) use spelling::{Spellings, respell};
 pub(crate) use tables::{TableName, replace_tables, table_names};
+pub(crate) use timestamps::count_microseconds;
 pub(crate) use version::{Version, snapshot_at, take_versions};

@@ -238,6 +238,16 @@ async fn types_are_promoted_and_nothing_is_rounded_away() {
             &["2"],
         )
         .await;
+    // Years that nanoseconds end before are none to be afraid of.
+    for (filter, count) in [
+        ("t > TIMESTAMP '1000-01-01'", "3"),
+        ("z < TIMESTAMPTZ '9999-12-31 00:00:00+00'", "3"),
+        ("t < CAST('1000-01-01 00:00:00.5' AS TIMESTAMP)", "0"),
+        ("t = TIMESTAMP '1970-01-01 00:00:00.002000000'", "1"),
+    ] {
+        let query = format!("SELECT count(*) FROM db.types WHERE {filter}");
+        house.check(&query, &[count]).await;
+    }
     house
         .check(
             "SELECT u FROM db.types WHERE i > 2147483646 AND u >= 4294967295",
