@@ -238,6 +238,7 @@ impl Run {
         for number in 0_u32.. {
             let failure = match self.attempt(number).await {
                 Ok(report) => return Ok(report),
+                Err(Failure::Unknown(error)) => return self.settle(error, number).await,
                 Err(failure) => failure,
             };
             let (Failure::Conflict(_), Base::Table(table)) = (&failure, &self.transaction.base)
@@ -254,8 +255,7 @@ impl Run {
             let now = loaded
                 .await
                 .map_err(|error| Failure::Unknown(error.into()))?;
-            let ours = self.snapshot_id;
-            if ours.is_some_and(|id| now.metadata().snapshot_by_id(id).is_some()) {
+            if self.has_landed(&now) {
                 return Ok(self.report(now, number));
             }
             if is_last {
@@ -264,6 +264,21 @@ impl Run {
             self.rebase(now).await.map_err(Failure::Certain)?;
         }
         unreachable!("the loop ends after `u32::MAX` retries at the latest")
+    }
+
+    /// Looks whether a commit took place that the catalog knows nothing of. A table without the snapshot
+    /// settles nothing: what is still under way may land yet.
+    async fn settle(&self, error: crate::Error, number: u32) -> Result<Report, Failure> {
+        let loaded = self.transaction.catalog.load_table(&self.transaction.ident);
+        match loaded.await {
+            Ok(now) if self.has_landed(&now) => Ok(self.report(now, number)),
+            _ => Err(Failure::Unknown(error)),
+        }
+    }
+
+    fn has_landed(&self, now: &Table) -> bool {
+        self.snapshot_id
+            .is_some_and(|id| now.metadata().snapshot_by_id(id).is_some())
     }
 
     fn report(&self, table: Table, number: u32) -> Report {

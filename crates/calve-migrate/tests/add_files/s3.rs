@@ -88,3 +88,46 @@ async fn throttling_is_waited_out() {
         (made.files, 0)
     );
 }
+
+/// Whatever the store does to the files of a commit: each footer is read once, each file is in the table once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_troubled_commit_reads_no_footer_again() {
+    for fault in [
+        s3::Fault::SlowDown,
+        s3::Fault::Reset,
+        s3::Fault::ResetAfter,
+        s3::Fault::ErrorAfter,
+    ] {
+        let server = s3::S3Server::with_buckets(&["lake"]);
+        let mut properties = server.properties();
+        properties.extend([
+            ("type".to_owned(), "memory".to_owned()),
+            ("warehouse".to_owned(), "s3://lake/warehouse".to_owned()),
+            ("s3.retry.min-wait-ms".to_owned(), "1".to_owned()),
+            ("s3.retry.max-wait-ms".to_owned(), "5".to_owned()),
+        ]);
+        let catalog = calve_catalog::open("default", properties).await.unwrap();
+        let made = lakes::ghcn(&server.root().join("lake/in"), 20, 10, 1);
+        server.forget_requests();
+        for key in [".avro", ".metadata.json"] {
+            let rule = s3::Rule::new(fault.clone(), s3::When::First(2));
+            let rule = rule.for_operation(s3::Operation::Put).for_key(key);
+            server.add_rule(rule);
+        }
+        let report = add(&catalog, "s3://lake/in", "db.t").await.unwrap();
+        let requests = server.requests();
+        let struck = requests.iter().filter(|request| request.fault.is_some());
+        assert!(struck.count() >= 4, "{fault:?}");
+        let footers = requests.iter().filter(|request| {
+            request.operation == s3::Operation::Get && request.key.ends_with(".parquet")
+        });
+        assert_eq!(footers.count() as u64, made.files, "{fault:?}");
+        assert_eq!(counts(&report).0, made.files, "{fault:?}");
+        let ident = "db.t".parse().unwrap();
+        let table = catalog.load_table(&ident).await.unwrap();
+        assert_eq!(table.metadata().history().len(), 1, "{fault:?}");
+        let summary = table.metadata().current_snapshot().unwrap().summary();
+        let total = &summary.additional_properties["total-data-files"];
+        assert_eq!(*total, made.files.to_string(), "{fault:?}");
+    }
+}

@@ -105,10 +105,21 @@ async fn retries_end() {
 }
 
 #[tokio::test]
-async fn an_unknown_outcome_deletes_nothing() {
+async fn an_unknown_outcome_is_settled_by_reading_the_table_again() {
     let world = World::new().await;
     let base = world.create(FormatVersion::V2, &[Some(1)]).await.table;
     let faulty: Arc<dyn Catalog> = Faulty::new(&world.catalog, [Fault::LandsUnknown]);
+    let report = append(&faulty, base, &["ours"]).await.await.unwrap();
+    assert_eq!(world.paths(&report.table).await, ["a0", "ours"]);
+    assert_eq!(report.table.metadata().history().len(), 2);
+}
+
+#[tokio::test]
+async fn an_outcome_that_stays_unknown_deletes_nothing() {
+    let world = World::new().await;
+    let base = world.create(FormatVersion::V2, &[Some(1)]).await.table;
+    let before = world.metadata_files().await;
+    let faulty: Arc<dyn Catalog> = Faulty::new(&world.catalog, [Fault::VanishesUnknown]);
     let error = append(&faulty, base, &["ours"]).await.await.unwrap_err();
     assert!(
         matches!(
@@ -118,7 +129,9 @@ async fn an_unknown_outcome_deletes_nothing() {
         "{error}"
     );
     let now = world.catalog.load_table(&ident()).await.unwrap();
-    assert_eq!(world.paths(&now).await, ["a0", "ours"]);
+    assert_eq!(world.paths(&now).await, ["a0"]);
+    // It may land yet: its manifest and its list are still there.
+    assert_eq!(world.metadata_files().await.len(), before.len() + 2);
 }
 
 #[tokio::test]

@@ -6,5 +6,6 @@ mod commit;
 mod data_files;
 mod foreign_readers;
 mod metadata_tables;
+mod s3_faults;
 mod scan;
 mod support;

@@ -8,6 +8,7 @@ use calve_base::{Clock, Location, Properties, TableIdent};
 use calve_catalog::{Catalog, Error as CatalogError, Result, Table};
 use calve_storage::Storage;
 use calve_table::{Append, ManifestRoller, NewTable, Report, Transaction, WrittenManifests};
+use calve_testkit::s3::S3Server;
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
 use iceberg::spec::{
@@ -38,6 +39,8 @@ pub(crate) enum Fault {
     LandsAsConflict,
     /// The commit takes place, but nobody learns of it.
     LandsUnknown,
+    /// The commit does not take place, and nobody learns of it either.
+    VanishesUnknown,
 }
 
 /// A catalog that does as it is told.
@@ -127,6 +130,11 @@ impl Catalog for Faulty {
                     source: "no answer".into(),
                 })
             }
+            Some(Fault::VanishesUnknown) => Err(CatalogError::CommitStateUnknown {
+                ident: ident.clone(),
+                metadata_location: Location::parse("/nowhere.metadata.json").unwrap(),
+                source: "no answer".into(),
+            }),
         }
     }
 
@@ -143,6 +151,7 @@ impl Catalog for Faulty {
 pub(crate) struct World {
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) folder: TempDir,
+    warehouse: String,
 }
 
 pub(crate) fn ident() -> TableIdent {
@@ -153,12 +162,32 @@ impl World {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let warehouse = folder.path().to_str().unwrap().to_owned();
-        let properties = Properties::from([
-            ("type".to_owned(), "memory".to_owned()),
-            ("warehouse".to_owned(), warehouse),
-        ]);
+        Self::open(folder, warehouse, Properties::new()).await
+    }
+
+    /// A world whose files all lie on an S3 server, in the bucket `lake`.
+    pub(crate) async fn on_s3(server: &S3Server) -> Self {
+        let mut properties = server.properties();
+        for (name, value) in [
+            ("num-retries", "3"),
+            ("min-wait-ms", "1"),
+            ("max-wait-ms", "5"),
+        ] {
+            properties.insert(format!("s3.retry.{name}"), value.to_owned());
+        }
+        let folder = tempfile::tempdir().unwrap();
+        Self::open(folder, "s3://lake/warehouse".to_owned(), properties).await
+    }
+
+    async fn open(folder: TempDir, warehouse: String, mut properties: Properties) -> Self {
+        properties.insert("type".to_owned(), "memory".to_owned());
+        properties.insert("warehouse".to_owned(), warehouse.clone());
         let catalog = calve_catalog::open("test", properties).await.unwrap();
-        Self { catalog, folder }
+        Self {
+            catalog,
+            folder,
+            warehouse,
+        }
     }
 
     pub(crate) fn storage(&self) -> &Storage {
@@ -166,7 +195,7 @@ impl World {
     }
 
     pub(crate) fn location(&self) -> Location {
-        Location::parse(format!("{}/db/t", self.folder.path().display())).unwrap()
+        Location::parse(format!("{}/db/t", self.warehouse)).unwrap()
     }
 
     /// A table of `id long, name string, day date, part int`, partitioned by `part` and `day`.
