@@ -30,3 +30,11 @@ alone:
 # the fixtures, anew
 fixtures:
     cargo run -p calve-testkit --bin fixtures
+
+# the tables of Spark among the fixtures, anew: needs a JDK
+spark-fixtures:
+    $(python3 crates/calve-testkit/python/environment.py target requirements-spark.txt) crates/calve-testkit/python/spark_tables.py fixtures
+
+# what calve makes, read by Spark and Iceberg's Java library: needs Java, makes its own environment, starts one Spark
+interop:
+    cargo test --workspace --locked --test it -- --ignored --nocapture interop::

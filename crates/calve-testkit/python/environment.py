@@ -1,8 +1,9 @@
-"""Makes the pinned Python environment of the tests and notebooks, once, and prints its interpreter.
+"""Makes a pinned Python environment, once, and prints its interpreter.
 
-    python3 environment.py TARGET_DIRECTORY
+    python3 environment.py TARGET_DIRECTORY [REQUIREMENTS]
 
-The environment lies in TARGET_DIRECTORY/python-<hash>, where the hash covers the requirements and
+The requirements are a file beside this one: `requirements.txt`, those of the tests and notebooks,
+unless told otherwise. The environment lies in TARGET_DIRECTORY/python-<hash>, where the hash covers the requirements and
 the interpreter. Processes that ask at the same time wait for the first one. An environment that was
 not finished (its marker is missing) is made anew. Needs nothing beyond the standard library.
 """
@@ -17,7 +18,7 @@ import sysconfig
 import venv
 from pathlib import Path
 
-REQUIREMENTS = Path(__file__).resolve().parent / "requirements.txt"
+SCRIPTS = Path(__file__).resolve().parent
 OLDEST_PYTHON = (3, 11)
 
 
@@ -26,21 +27,22 @@ def main() -> None:
         wanted = ".".join(map(str, OLDEST_PYTHON))
         sys.exit(f"python3 is {sys.version.split()[0]}, but the tests need {wanted} or newer")
     target = Path(sys.argv[1]).resolve()
+    requirements = SCRIPTS / (sys.argv[2] if len(sys.argv) > 2 else "requirements.txt")
     target.mkdir(parents=True, exist_ok=True)
-    folder = target / f"python-{fingerprint()}"
+    folder = target / f"python-{fingerprint(requirements)}"
     marker = folder / ".complete"
     if not marker.exists():
         with open(target / ".python-lock", "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not marker.exists():
-                make(folder)
+                make(folder, requirements)
                 marker.touch()
     print(interpreter(folder))
 
 
-def fingerprint() -> str:
+def fingerprint(requirements: Path) -> str:
     """Changes with whatever makes an existing environment useless."""
-    digest = hashlib.sha256(REQUIREMENTS.read_bytes())
+    digest = hashlib.sha256(requirements.read_bytes())
     digest.update(f"{sys.version}{sysconfig.get_platform()}{sys.base_prefix}".encode())
     return digest.hexdigest()[:12]
 
@@ -49,7 +51,7 @@ def interpreter(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def make(folder: Path) -> None:
+def make(folder: Path, requirements: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     print(f"making the Python environment {folder} (once)", file=sys.stderr, flush=True)
@@ -59,11 +61,11 @@ def make(folder: Path) -> None:
         sys.exit(f"python3 cannot make virtual environments (on Debian, install python3-venv): {error}")
     # The requirements are complete, so that nothing is left for pip to resolve.
     command = [interpreter(folder), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command += ["--no-input", "--no-deps", "--no-compile", "--requirement", REQUIREMENTS]
+    command += ["--no-input", "--no-deps", "--no-compile", "--requirement", requirements]
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     finished = subprocess.run(command, stdout=sys.stderr, env=clean, check=False)
     if finished.returncode != 0:
-        sys.exit(f"pip could not install {REQUIREMENTS}")
+        sys.exit(f"pip could not install {requirements}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-//! The pinned Python environment of the tests: PyIceberg, DuckDB and moto.
+//! The pinned Python environment of the tests: PyIceberg, DuckDB and moto; and another one of the interop
+//! suite: Spark.
 //!
-//! `python/environment.py` makes it below cargo's target folder on first use, from the committed
+//! `python/environment.py` makes each below cargo's target folder on first use, from the committed
 //! `python/requirements.txt`. A `python3` of 3.11 or newer on the path is all that it needs.
 
 use std::path::{Path, PathBuf};
@@ -16,7 +17,16 @@ use serde_json::Value;
 /// When there is no fitting `python3`, or the packages cannot be installed.
 pub fn interpreter() -> PathBuf {
     static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
-    INTERPRETER.get_or_init(make).clone()
+    INTERPRETER.get_or_init(|| make("requirements.txt")).clone()
+}
+
+/// The interpreter of the environment with Spark and Iceberg's Java library, for the interop suite.
+/// It is made as the other is, and takes 450 MB.
+///
+/// # Panics
+/// As [`interpreter`].
+pub fn spark_interpreter() -> PathBuf {
+    make("requirements-spark.txt")
 }
 
 /// The folder of the test kit's own scripts.
@@ -43,15 +53,28 @@ pub fn run(script: &str, args: &[&str]) -> Value {
 /// As [`run`].
 #[track_caller]
 pub fn run_file(path: impl AsRef<Path>, args: &[&str]) -> Value {
+    run_file_with(&interpreter(), path, args)
+}
+
+/// Runs a Python file as [`run_file`] does, with another interpreter.
+///
+/// # Panics
+/// As [`run`].
+#[track_caller]
+pub fn run_file_with(interpreter: &Path, path: impl AsRef<Path>, args: &[&str]) -> Value {
     let path = scripts().join(path);
-    let mut command = command();
+    let mut command = command_of(interpreter);
     command.arg(&path).args(args);
     finish(command, &path.display().to_string())
 }
 
 /// The interpreter as a command that sees nothing of the user's own Python or Iceberg settings.
 pub fn command() -> Command {
-    let mut command = Command::new(interpreter());
+    command_of(&interpreter())
+}
+
+fn command_of(interpreter: &Path) -> Command {
+    let mut command = Command::new(interpreter);
     command
         .env_remove("PYTHONHOME")
         .env("PYTHONPATH", scripts())
@@ -80,10 +103,11 @@ fn finish(mut command: Command, what: &str) -> Value {
     })
 }
 
-fn make() -> PathBuf {
+fn make(requirements: &str) -> PathBuf {
     let output = Command::new("python3")
         .arg(scripts().join("environment.py"))
         .arg(target_folder())
+        .arg(requirements)
         .stdin(Stdio::null())
         .output()
         .expect("the tests need python3 (3.11 or newer) on the path");
@@ -97,7 +121,7 @@ fn make() -> PathBuf {
 }
 
 /// Cargo's target folder: the one that the running test lies in.
-fn target_folder() -> PathBuf {
+pub fn target_folder() -> PathBuf {
     let program = std::env::current_exe().expect("a running program has a path");
     program
         .ancestors()

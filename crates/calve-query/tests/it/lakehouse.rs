@@ -217,13 +217,7 @@ impl Lakehouse {
 
     /// The rows of a query as text: columns joined by `|`, sorted unless the query sorts.
     pub(crate) async fn rows(&self, query: &str) -> Result<Vec<String>, calve_query::Error> {
-        let frame = self.session.sql(query).await?;
-        let batches = frame.collect().await?;
-        let mut rows: Vec<String> = batches.iter().flat_map(text_rows).collect();
-        if !query.to_uppercase().contains("ORDER BY") {
-            rows.sort();
-        }
-        Ok(rows)
+        rows(&self.session, query).await
     }
 
     /// Asserts the rows of a query.
@@ -252,6 +246,20 @@ impl Lakehouse {
             }
         }
     }
+}
+
+/// The rows of a query as text, as [`Lakehouse::rows`] has them.
+pub(crate) async fn rows(
+    session: &Session,
+    query: &str,
+) -> Result<Vec<String>, calve_query::Error> {
+    let frame = session.sql(query).await?;
+    let batches = frame.collect().await?;
+    let mut rows: Vec<String> = batches.iter().flat_map(text_rows).collect();
+    if !query.to_uppercase().contains("ORDER BY") {
+        rows.sort();
+    }
+    Ok(rows)
 }
 
 async fn calve_query_manifests(

@@ -4,6 +4,8 @@
 mod deletes;
 mod lakehouse;
 mod lakes;
+mod memory;
 mod metadata;
 mod pruning;
+mod spark;
 mod tables;

@@ -82,6 +82,20 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) {
     fs_err::write(path, bytes).unwrap();
 }
 
+/// Copies a folder and all below it.
+pub fn copy_folder(from: &Path, to: &Path) {
+    fs_err::create_dir_all(to).unwrap();
+    for entry in fs_err::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs_err::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
 /// Makes a batch from named columns, all of them nullable.
 pub fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     let fields: Vec<Field> = columns
