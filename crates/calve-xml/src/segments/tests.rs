@@ -371,6 +371,7 @@ fn real_documents_are_the_same_however_they_are_cut() {
 /// A document with something huge in it is read, or refused by the limits, on a small stack.
 #[test]
 fn huge_and_deep_documents_are_read_or_refused() {
+    let options = XmlOptions::new("row");
     let huge = "x".repeat(10 << 20);
     for body in [
         format!("<row a='{huge}'/>"),
@@ -381,12 +382,14 @@ fn huge_and_deep_documents_are_read_or_refused() {
         format!("<?p {huge}?><row/>"),
     ] {
         let document = format!("<a><row/>{body}</a>");
-        check_cuts("row", &[document.as_bytes()], &[1 << 20], pool());
+        let reading = ReadRows::new(&options).with_pool(pool());
+        let (rows, report) = run(&reading, &[document.as_bytes()], Mode::Permissive);
+        assert!(rows.starts_with("0 /a/row)\n0 /a/row"), "{}", rows.len());
+        assert!(report.contains("rejected_rows: 0, faults: 0"), "{report}");
     }
-    let options = XmlOptions::new("row");
     for body in [
         format!("<{huge}/>"),
-        "<row>".repeat(100_000),
+        "<row>".repeat(1000),
         format!("<row>{}</row>", "<b>".repeat(100_000)),
         format!("<row{}/>", " b=''".repeat(20_000)),
     ] {
