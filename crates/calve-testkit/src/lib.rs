@@ -6,6 +6,7 @@ pub mod lakes;
 pub mod moto;
 pub mod python;
 pub mod s3;
+pub mod type_names;
 pub mod xml;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,266 @@
+//! The interop suite (`just interop`): Spark with Iceberg's Java library reads what calve makes.
+//!
+//! Not a part of the ordinary tests: it needs Java, half a gigabyte of packages, and a minute.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use calve::arrow::array::{ArrayRef, TimestampMillisecondArray};
+use calve::base::{Properties, TableIdent};
+use calve::table::metadata_tables::MetadataTable;
+use calve_testkit::type_names::spark_columns;
+use calve_testkit::{lakes, python};
+use serde_json::{Value, json};
+
+use crate::support::{Sandbox, fixture, ghcn};
+
+const METADATA_TABLES: [&str; 7] = [
+    "files",
+    "snapshots",
+    "history",
+    "manifests",
+    "partitions",
+    "refs",
+    "entries",
+];
+
+/// What is compared: SQL that both understand, over tables that calve has made.
+const QUERIES: &[(&str, &str)] = &[
+    (
+        "noaa.ghcn",
+        "SELECT YEAR, ELEMENT, count(*) AS n, sum(DATA_VALUE) AS total, min(ID) AS low, max(DATE) AS high, \
+         count(M_FLAG) AS m, count(OBS_TIME) AS o FROM {table} GROUP BY YEAR, ELEMENT",
+    ),
+    (
+        "noaa.ghcn",
+        "SELECT * FROM {table} WHERE YEAR = 2023 AND ELEMENT = 'TMAX' AND DATA_VALUE > 250",
+    ),
+    ("db.nested", "SELECT * FROM {table}"),
+    (
+        "db.nested",
+        "SELECT id FROM {table} WHERE address.city = 'Oslo'",
+    ),
+    ("db.text", "SELECT * FROM {table}"),
+    ("db.text", "SELECT expected FROM {table} WHERE k IS NULL"),
+    ("db.typed", "SELECT * FROM {table}"),
+    ("db.typed", "SELECT expected_n FROM {table} WHERE n > 1"),
+    ("db.orders", "SELECT * FROM {table}"),
+    ("db.ms", "SELECT * FROM {table}"),
+    ("db.widened", "SELECT * FROM {table}"),
+    ("db.respelled", "SELECT * FROM {table}"),
+    ("db.added", "SELECT * FROM {table}"),
+];
+
+fn make_tables(sandbox: &Sandbox) {
+    let add = |lake: &str, table: &str| {
+        let arguments = ["add-files", lake, "--table", table, "--on-unsafe", "allow"];
+        sandbox.json(&arguments);
+    };
+    add(&ghcn(), "noaa.ghcn");
+    for (lake, table) in [
+        ("nested", "db.nested"),
+        ("hard-partitions/text", "db.text"),
+        ("hard-partitions/typed", "db.typed"),
+        ("hard-partitions/any-order", "db.orders"),
+        ("drift/widened", "db.widened"),
+        ("drift/respelled", "db.respelled"),
+        ("drift/added", "db.added"),
+    ] {
+        add(&fixture(lake), table);
+    }
+    // The fixture has times of day, which Spark has no type for.
+    let millis = TimestampMillisecondArray::from(vec![Some(1), Some(-1), None, Some(1 << 42)]);
+    let rows = lakes::batch(vec![
+        ("local", Arc::new(millis.clone()) as ArrayRef),
+        ("instant", Arc::new(millis.with_timezone("UTC"))),
+    ]);
+    let lake = sandbox.path().join("ms");
+    lakes::write_parquet(&lake.join("day=2024-05-01/1.parquet"), &rows);
+    add(lake.to_str().unwrap(), "db.ms");
+}
+
+/// The SQLite driver of Java, where it is installed or Debian's package manager can fetch it.
+fn sqlite_jdbc() -> Option<Value> {
+    let folders = [
+        PathBuf::from("/"),
+        python::target_folder().join("sqlite-jdbc"),
+    ];
+    let found = |folder: &PathBuf| {
+        let jar = folder.join("usr/share/java/sqlite-jdbc.jar");
+        let libraries = fs_err::read_dir(folder.join("usr/lib")).ok()?;
+        let mut libraries =
+            libraries.map(|entry| entry.unwrap().path().join("jni/libsqlitejdbc.so"));
+        let library = libraries.find(|library| library.exists())?;
+        jar.exists()
+            .then(|| json!({"jar": jar, "library": library}))
+    };
+    folders.iter().find_map(found).or_else(|| {
+        fs_err::create_dir_all(&folders[1]).unwrap();
+        let fetch = "apt-get download libxerial-sqlite-jdbc-java libxerial-sqlite-jdbc-jni \
+                     && for deb in *.deb; do dpkg-deb -x $deb .; done";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", fetch]).current_dir(&folders[1]);
+        shell.output().ok()?;
+        found(&folders[1])
+    })
+}
+
+#[test]
+#[ignore = "needs Java and starts Spark: `just interop`"]
+fn spark_reads_what_calve_makes() {
+    if Command::new("java").arg("-version").output().is_err() {
+        eprintln!("skipped: there is no java on the path");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    make_tables(&sandbox);
+    let driver = sqlite_jdbc();
+    if driver.is_none() {
+        eprintln!(
+            "skipped in part: no SQLite driver for Java (Debian: libxerial-sqlite-jdbc-java)"
+        );
+    }
+    let mut asked = Asked::default();
+    asked.tables(&sandbox, driver.is_some());
+    asked.metadata_tables(&sandbox);
+    if driver.is_some() {
+        // Last, because it changes the table: Java moves the pointer in our catalog.
+        asked
+            .queries
+            .push("INSERT INTO default.db.typed SELECT * FROM default.db.typed LIMIT 1".to_owned());
+        asked.expected.push(json!({"columns": [], "rows": []}));
+    }
+    let before = sandbox.json(&["sql", "SELECT count(*) AS n FROM db.typed"]);
+    let request = json!({
+        "uri": sandbox.path().join("calve.db"),
+        "warehouse": sandbox.path().join("warehouse"),
+        "sqlite_jdbc": driver,
+        "tables": asked.metadata,
+        "queries": asked.queries,
+    });
+    sandbox.write("request.json", request.to_string().as_bytes());
+    let request = sandbox.path().join("request.json");
+    let answers = python::run_file_with(
+        &python::spark_interpreter(),
+        "spark_interop.py",
+        &[request.to_str().unwrap()],
+    );
+    asked.compare(&answers);
+    if driver.is_some() {
+        let after = sandbox.json(&["sql", "SELECT count(*) AS n FROM db.typed"]);
+        assert_eq!(after[0]["n"], before[0]["n"].as_i64().unwrap() + 1);
+    }
+}
+
+/// What Spark is asked, and what it must answer.
+#[derive(Default)]
+struct Asked {
+    metadata: serde_json::Map<String, Value>,
+    queries: Vec<String>,
+    expected: Vec<Value>,
+}
+
+impl Asked {
+    /// The rows of tables, by their metadata files and by the catalog.
+    fn tables(&mut self, sandbox: &Sandbox, by_catalog: bool) {
+        for (table, sql) in QUERIES {
+            let shown = sandbox.json(&["show", table]);
+            let metadata = shown["metadata_location"].as_str().unwrap();
+            self.metadata.insert((*table).to_owned(), metadata.into());
+            let ours = sandbox.json(&["sql", &sql.replace("{table}", table)]);
+            assert!(
+                ours.as_array().is_some_and(|rows| !rows.is_empty()),
+                "{sql}"
+            );
+            let catalogs: &[&str] = if by_catalog {
+                &["files", "default"]
+            } else {
+                &["files"]
+            };
+            for catalog in catalogs {
+                let name = format!("{catalog}.{table}");
+                self.queries.push(sql.replace("{table}", &name));
+                self.expected.push(json!({ "rows": ours }));
+            }
+        }
+    }
+
+    /// Names, types and order of the columns of metadata tables, and their rows.
+    fn metadata_tables(&mut self, sandbox: &Sandbox) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let path = sandbox.path();
+        let properties = Properties::from([
+            (
+                "uri".to_owned(),
+                format!("sqlite:///{}/calve.db", path.display()),
+            ),
+            (
+                "warehouse".to_owned(),
+                path.join("warehouse").display().to_string(),
+            ),
+        ]);
+        let catalog = runtime
+            .block_on(calve::catalog::open("default", properties))
+            .unwrap();
+        for table in ["noaa.ghcn", "db.nested", "db.typed", "db.ms"] {
+            let ident: TableIdent = table.parse().unwrap();
+            let loaded = runtime.block_on(catalog.load_table(&ident)).unwrap();
+            for name in METADATA_TABLES {
+                let kind: MetadataTable = name.parse().unwrap();
+                let ours = sandbox.json(&["sql", &format!("SELECT * FROM {table}.{name}")]);
+                self.queries
+                    .push(format!("SELECT * FROM files.{table}.{name}"));
+                let columns = spark_columns(&kind.schema(loaded.metadata()));
+                self.expected
+                    .push(json!({"columns": columns, "rows": ours}));
+            }
+        }
+    }
+
+    fn compare(&self, answers: &Value) {
+        let mut differences = Vec::new();
+        for (index, (query, expected)) in self.queries.iter().zip(&self.expected).enumerate() {
+            let answer = &answers[index];
+            if !answer.is_object() {
+                differences.push(format!("{query}: {answer}"));
+                continue;
+            }
+            if let Some(columns) = expected.get("columns")
+                && *columns != answer["columns"]
+            {
+                differences.push(format!(
+                    "{query}\n ours  {columns}\n spark {}",
+                    answer["columns"]
+                ));
+            }
+            let (ours, theirs) = (rows(&expected["rows"]), rows(&answer["rows"]));
+            let only = |left: &[String], right: &[String]| {
+                let only = left.iter().filter(|row| !right.contains(row));
+                only.take(3).cloned().collect::<Vec<_>>().join("\n       ")
+            };
+            if ours != theirs {
+                differences.push(format!(
+                    "{query}: {} rows, {} in Spark\n ours  {}\n spark {}",
+                    ours.len(),
+                    theirs.len(),
+                    only(&ours, &theirs),
+                    only(&theirs, &ours)
+                ));
+            }
+        }
+        assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+    }
+}
+
+/// Rows as texts, sorted; those of `calve` are objects.
+fn rows(answer: &Value) -> Vec<String> {
+    let rows = answer.as_array().unwrap().iter();
+    let rows = rows.map(|row| match row {
+        Value::Object(row) => Value::from_iter(row.values().cloned()).to_string(),
+        row => row.to_string(),
+    });
+    let mut rows: Vec<String> = rows.collect();
+    rows.sort();
+    rows
+}
