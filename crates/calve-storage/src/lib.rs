@@ -14,6 +14,7 @@
 //!
 //! It knows no table.
 
+mod blocking;
 mod credentials;
 mod error;
 mod iceberg_io;
@@ -21,6 +22,7 @@ mod keys;
 mod listing;
 mod local;
 mod local_walk;
+mod pattern;
 mod s3;
 mod s3_client;
 mod s3_list;
@@ -43,7 +45,9 @@ use object_store::{
 
 use local::LocalFiles;
 
+pub use blocking::{BlockingReader, BlockingWriter, BlockingWriters};
 pub use error::{Error, Result};
+pub use pattern::Matched;
 pub use settings::{DEFAULT_CONNECT_TIMEOUT, DEFAULT_REQUEST_TIMEOUT, DEFAULT_RETRIES};
 pub use writer::{PART_BYTES, Writer};
 

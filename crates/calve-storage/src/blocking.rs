@@ -1,0 +1,311 @@
+//! Objects for code that waits: [`std::io::Read`] and [`std::io::Write`] over the store.
+//!
+//! Both are for threads of their own (`spawn_blocking`), never for a task of the runtime.
+
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Buf, Bytes};
+use calve_base::Location;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::error::Result;
+use crate::{ObjectInfo, Storage};
+
+/// How much is read by one request.
+const BLOCK_BYTES: u64 = 4 * 1024 * 1024;
+
+/// How many blocks are under way or wait to be read.
+const BLOCKS_AHEAD: usize = 3;
+
+/// How many pieces wait to be written.
+const PIECES_WAITING: usize = 4;
+
+/// Pieces of this size go to the store: smaller ones are gathered.
+const PIECE_BYTES: usize = 1024 * 1024;
+
+/// Reads one object from its start to its end, a few blocks ahead.
+#[derive(Debug)]
+pub struct BlockingReader {
+    storage: Storage,
+    object: ObjectInfo,
+    handle: Handle,
+    /// Where the next block that is asked for begins.
+    next: u64,
+    ahead: std::collections::VecDeque<JoinHandle<Result<Bytes>>>,
+    block: Bytes,
+}
+
+impl BlockingReader {
+    /// Reads an object as it was listed. Nothing is asked for before the first read.
+    pub fn new(storage: &Storage, object: ObjectInfo, handle: Handle) -> Self {
+        Self {
+            storage: storage.clone(),
+            object,
+            handle,
+            next: 0,
+            ahead: std::collections::VecDeque::new(),
+            block: Bytes::new(),
+        }
+    }
+
+    fn ask_ahead(&mut self) {
+        while self.ahead.len() < BLOCKS_AHEAD && self.next < self.object.size {
+            let range = self.next..self.object.size.min(self.next + BLOCK_BYTES);
+            self.next = range.end;
+            let (storage, location) = (self.storage.clone(), self.object.location.clone());
+            self.ahead.push_back(
+                self.handle
+                    .spawn(async move { storage.read_range(&location, range).await }),
+            );
+        }
+    }
+}
+
+impl Read for BlockingReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.block.is_empty() {
+            self.ask_ahead();
+            let Some(block) = self.ahead.pop_front() else {
+                return Ok(0);
+            };
+            let block = self.handle.block_on(block).map_err(io::Error::other)?;
+            self.block = block.map_err(io::Error::other)?;
+            self.ask_ahead();
+        }
+        let length = buffer.len().min(self.block.len());
+        self.block
+            .split_to(length)
+            .copy_to_slice(&mut buffer[..length]);
+        Ok(length)
+    }
+}
+
+impl Drop for BlockingReader {
+    fn drop(&mut self) {
+        for block in &self.ahead {
+            block.abort();
+        }
+    }
+}
+
+/// Writes objects that all become visible together at the end, or not at all.
+///
+/// Each object's bytes are on their way to the store while more are written, in bounded memory.
+#[derive(Debug, Clone)]
+pub struct BlockingWriters {
+    storage: Storage,
+    handle: Handle,
+    uploads: Arc<Mutex<Vec<Upload>>>,
+}
+
+#[derive(Debug)]
+struct Upload {
+    location: Location,
+    /// Says whether the object is to become visible.
+    verdict: oneshot::Sender<()>,
+    task: JoinHandle<Result<()>>,
+}
+
+impl BlockingWriters {
+    /// Writes into a store.
+    pub fn new(storage: &Storage, handle: Handle) -> Self {
+        Self {
+            storage: storage.clone(),
+            handle,
+            uploads: Arc::default(),
+        }
+    }
+
+    /// Begins an object. It ends when the writer is dropped.
+    pub fn begin(&self, location: Location) -> BlockingWriter {
+        let (pieces, mut received) = mpsc::channel::<Bytes>(PIECES_WAITING);
+        let (verdict, decided) = oneshot::channel();
+        let (storage, target) = (self.storage.clone(), location.clone());
+        let task = self.handle.spawn(async move {
+            let mut writer = storage.writer(&target).await?;
+            while let Some(piece) = received.recv().await {
+                writer.put(piece).await?;
+            }
+            // The other end goes away without a word when the run has failed.
+            if decided.await.is_ok() {
+                writer.finish().await
+            } else {
+                writer.abort().await;
+                Ok(())
+            }
+        });
+        let upload = Upload {
+            location: location.clone(),
+            verdict,
+            task,
+        };
+        self.lock().push(upload);
+        BlockingWriter {
+            location,
+            handle: self.handle.clone(),
+            pieces,
+            gathered: Vec::new(),
+        }
+    }
+
+    /// Makes all objects visible that were begun. All of their writers must have been dropped.
+    ///
+    /// # Errors
+    /// When the store fails. The objects that are visible already are deleted again then.
+    pub async fn finish(self) -> Result<Vec<Location>> {
+        let uploads = std::mem::take(&mut *self.lock());
+        let mut visible = Vec::with_capacity(uploads.len());
+        let mut failure = None;
+        for upload in uploads {
+            if failure.is_some() {
+                drop(upload.verdict);
+                let _ = upload.task.await;
+                continue;
+            }
+            // A task that has failed already no longer listens; its error comes below.
+            let _ = upload.verdict.send(());
+            match upload.task.await {
+                Ok(Ok(())) => visible.push(upload.location),
+                Ok(Err(error)) => failure = Some(error),
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+        let Some(error) = failure else {
+            return Ok(visible);
+        };
+        for location in visible {
+            if let Err(error) = self.storage.delete(&location).await {
+                tracing::warn!(%location, %error, "an object of a failed run could not be deleted");
+            }
+        }
+        Err(error)
+    }
+
+    /// Gives all objects up. Returns when what was written is removed.
+    pub async fn abort(self) {
+        let uploads = std::mem::take(&mut *self.lock());
+        for upload in uploads {
+            drop(upload.verdict);
+            // Whatever went wrong with it no longer matters.
+            let _ = upload.task.await;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Upload>> {
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes one object; see [`BlockingWriters::begin`].
+#[derive(Debug)]
+pub struct BlockingWriter {
+    location: Location,
+    handle: Handle,
+    pieces: mpsc::Sender<Bytes>,
+    gathered: Vec<u8>,
+}
+
+impl BlockingWriter {
+    fn send(&mut self) -> io::Result<()> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        let piece = Bytes::from(std::mem::take(&mut self.gathered));
+        // The upload's own error is told by `BlockingWriters::finish`.
+        self.handle
+            .block_on(self.pieces.send(piece))
+            .map_err(|_| io::Error::other(format!("{}: the upload has failed", self.location)))
+    }
+}
+
+impl Write for BlockingWriter {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.gathered.extend_from_slice(data);
+        if self.gathered.len() >= PIECE_BYTES {
+            self.send()?;
+        }
+        Ok(data.len())
+    }
+
+    /// Nothing is visible before the end, so that there is nothing to hurry.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for BlockingWriter {
+    fn drop(&mut self) {
+        // When it cannot be sent, the upload's own error says why.
+        let _ = self.send();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use calve_base::Properties;
+    use futures::TryStreamExt;
+
+    use super::*;
+
+    fn location(name: &str) -> Location {
+        Location::parse(format!("memory://test/{name}")).unwrap()
+    }
+
+    fn content(length: usize) -> Vec<u8> {
+        (0..length)
+            .map(|at| u8::try_from(at % 251).unwrap())
+            .collect()
+    }
+
+    /// Writes two objects in pieces, and ends by `end`; says which objects are there then.
+    async fn check(succeeds: bool, expected: &[(&str, u64)]) -> Storage {
+        let storage = Storage::new(Properties::new());
+        let writers = BlockingWriters::new(&storage, Handle::current());
+        let theirs = writers.clone();
+        tokio::task::spawn_blocking(move || {
+            for (name, length) in [("a", 3), ("b", 9_000_000)] {
+                let mut writer = theirs.begin(location(name));
+                for piece in content(length).chunks(700_001) {
+                    writer.write_all(piece).unwrap();
+                }
+            }
+        })
+        .await
+        .unwrap();
+        if succeeds {
+            assert_eq!(writers.finish().await.unwrap().len(), 2);
+        } else {
+            writers.abort().await;
+        }
+        let folder = Location::parse("memory://test/").unwrap();
+        let objects: Vec<ObjectInfo> = storage.list(&folder).try_collect().await.unwrap();
+        let found: Vec<(&str, u64)> = objects
+            .iter()
+            .map(|object| (object.location.file_name(), object.size))
+            .collect();
+        assert_eq!(found, expected);
+        storage
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_written_is_read_back() {
+        let storage = check(true, &[("a", 3), ("b", 9_000_000)]).await;
+        let object = storage.head(&location("b")).await.unwrap().unwrap();
+        let handle = Handle::current();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut read = Vec::new();
+            BlockingReader::new(&storage, object, handle)
+                .read_to_end(&mut read)
+                .map(|_| read)
+        });
+        assert_eq!(read.await.unwrap().unwrap(), content(9_000_000));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_given_up_never_appears() {
+        check(false, &[]).await;
+    }
+}
