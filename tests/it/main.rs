@@ -14,3 +14,4 @@ mod sql;
 mod tables;
 mod tidy;
 mod verify;
+mod xml;

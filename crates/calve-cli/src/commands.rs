@@ -9,6 +9,7 @@ mod show;
 mod sql;
 mod tables;
 mod verify;
+mod xml;
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use calve::query::SessionOptions;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
-use crate::flags::{Cli, Command, GlobalFlags};
+use crate::flags::{Cli, Command, GlobalFlags, XmlCommand};
 use crate::interrupt::CommitWatch;
 use crate::printer::{Printer, Render};
 use crate::progress::Bars;
@@ -65,6 +66,8 @@ pub(crate) fn split(cli: Cli) -> (Command, GlobalFlags) {
         Command::Show(command) => std::mem::take(&mut command.globals),
         Command::Register(command) => std::mem::take(&mut command.globals),
         Command::Drop(command) => std::mem::take(&mut command.globals),
+        Command::Xml(XmlCommand::Infer(command)) => std::mem::take(&mut command.globals),
+        Command::Xml(XmlCommand::Convert(command)) => std::mem::take(&mut command.globals),
         Command::Completions(_) | Command::Man => GlobalFlags::default(),
     };
     (command, globals.merge(after))
@@ -185,6 +188,10 @@ impl Context {
             Command::Show(command) => show::show(self, command.flags).await,
             Command::Register(command) => register::register(self, command.flags).await,
             Command::Drop(command) => drop::drop(self, command.flags).await,
+            Command::Xml(XmlCommand::Infer(command)) => xml::infer(self, command.flags).await,
+            Command::Xml(XmlCommand::Convert(command)) => {
+                Box::pin(xml::convert(self, *command.flags)).await
+            }
             Command::Completions(flags) => completions::completions(self, &flags),
             Command::Man => man::man(self),
         }

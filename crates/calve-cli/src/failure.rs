@@ -36,6 +36,7 @@ fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
         calve::query::Error,
         calve::table::Error,
         calve::verify::Error,
+        calve::xml::Error,
     );
     None
 }

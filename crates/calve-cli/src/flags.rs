@@ -1,11 +1,18 @@
 //! Every flag, as the user types it. Nothing here decides: see [`crate::settings`].
 
+mod xml;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::status::EXIT_STATUS_HELP;
+
+pub(crate) use xml::{
+    CompressionFlag, MixedTypesFlag, ModeFlag, NamespacesFlag, OnDriftFlag, XmlCommand,
+    XmlConvertFlags, XmlFlags, XmlInferFlags,
+};
 
 /// Turns data lakes into Apache Iceberg tables, without a cluster.
 #[derive(Debug, Parser)]
@@ -28,6 +35,9 @@ pub(crate) enum Command {
     AddFiles(WithGlobals<AddFilesFlags>),
     /// Prove that a source and a table hold the same rows
     Verify(WithGlobals<VerifyFlags>),
+    /// Nested XML: infer the schema of its rows, convert them to Parquet or into a table
+    #[command(subcommand)]
+    Xml(XmlCommand),
     /// Run a query over the catalog's tables, their metadata tables and Parquet lakes
     ///
     /// `db.table` is a table, `db.table.files` (`snapshots`, `history`, `manifests`, `partitions`,

@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod source;
 mod verify;
+mod xml;
 
 use std::path::PathBuf;
 
@@ -21,6 +22,7 @@ pub(crate) use environment::Environment;
 pub(crate) use error::Error;
 pub(crate) use source::SourceSettings;
 pub(crate) use verify::VerifySettings;
+pub(crate) use xml::{SchemaSettings, XmlConvertSettings, XmlSettings, XmlTarget};
 
 use crate::flags::{ColorChoice, GlobalFlags, OutputFormat};
 use file::ConfigFile;
@@ -204,7 +206,7 @@ fn log_filter(verbose: u8, environment: &Environment) -> String {
 
 /// A filter that shows calve's own crates from `level` on, and only warnings of others.
 fn crates_at(level: &str) -> String {
-    const CRATES: [&str; 9] = [
+    const CRATES: [&str; 10] = [
         "calve",
         "calve_catalog",
         "calve_cli",
@@ -214,6 +216,7 @@ fn crates_at(level: &str) -> String {
         "calve_storage",
         "calve_table",
         "calve_verify",
+        "calve_xml",
     ];
     CRATES.iter().fold("warn".to_owned(), |filter, name| {
         format!("{filter},{name}={level}")

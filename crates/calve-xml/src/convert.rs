@@ -10,7 +10,9 @@ use arrow::record_batch::RecordBatch;
 use crate::decode::{DecodeReader, Decoded, Reject};
 use crate::input::Input;
 use crate::options::XmlOptions;
+use crate::schema::xsd::RowValidator;
 use crate::segments::{self, ReadRows};
+use crate::validated::Validated;
 use crate::{Error, Result};
 
 /// How many bad rows are told of with their places.
@@ -62,6 +64,7 @@ pub struct Convert {
     options: XmlOptions,
     segment_bytes: usize,
     rejects: Option<Box<dyn Write + Send>>,
+    validator: Option<Arc<RowValidator>>,
 }
 
 impl std::fmt::Debug for Convert {
@@ -86,6 +89,7 @@ impl Convert {
             options,
             segment_bytes: segments::DEFAULT_SEGMENT_BYTES,
             rejects: None,
+            validator: None,
         })
     }
 
@@ -93,6 +97,12 @@ impl Convert {
     /// the row's text.
     pub fn with_rejects(mut self, rejects: impl Write + Send + 'static) -> Self {
         self.rejects = Some(Box::new(rejects));
+        self
+    }
+
+    /// Takes rows that are not valid for bad rows (Spark's `rowValidationXSDPath`).
+    pub fn with_validator(mut self, validator: RowValidator) -> Self {
+        self.validator = Some(Arc::new(validator));
         self
     }
 
@@ -156,7 +166,10 @@ impl Convert {
         let mut rejects = self.rejects.take();
         report.reading = rows.run(
             inputs,
-            || DecodeReader::new(&self.given, &self.options, keeps_rejects),
+            || {
+                let reader = DecodeReader::new(&self.given, &self.options, keeps_rejects)?;
+                Ok(Validated::new(reader, self.validator.clone()))
+            },
             |_, decoded: Decoded| {
                 if let Some(rejects) = &mut rejects {
                     write_rejects(rejects, &decoded.rejects)?;

@@ -133,6 +133,13 @@ pub enum Error {
     #[doc(hidden)]
     #[error("the sample is full")]
     Enough,
+    /// Whoever takes the rows takes no more of them.
+    #[error("{source}")]
+    Output {
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// An output file cannot be opened or flushed.
     #[error("output file {number}")]
     OpenOutput {
@@ -352,6 +359,7 @@ impl Failure for Error {
             | Self::Array { .. }
             | Self::Enough
             | Self::OpenOutput { .. }
+            | Self::Output { .. }
             | Self::WriteRejects { .. }
             | Self::WriteParquet { .. } => None,
             Self::BadRow { .. } => Some(

@@ -32,6 +32,7 @@ pub mod schema;
 pub mod segments;
 pub mod text;
 mod types;
+mod validated;
 pub mod write;
 
 pub use convert::Convert;

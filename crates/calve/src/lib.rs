@@ -53,8 +53,9 @@
 //! | [`footer`] | what a Parquet footer means to Iceberg |
 //! | [`table`] | the write path: manifests, snapshots, [`DropTable`], [`RegisterTable`] |
 //! | [`query`] | [`Session`] |
-//! | [`migrate`] | [`AddFiles`] |
+//! | [`migrate`] | [`AddFiles`], [`Ingest`] |
 //! | [`verify`] | [`Verify`] |
+//! | [`xml`] | nested XML: [`InferSchema`](xml::InferSchema), [`Convert`](xml::Convert) |
 
 pub use calve_base as base;
 pub use calve_catalog as catalog;
@@ -65,8 +66,9 @@ pub use calve_query as query;
 pub use calve_storage as storage;
 pub use calve_table as table;
 pub use calve_verify as verify;
+pub use calve_xml as xml;
 
-pub use calve_migrate::AddFiles;
+pub use calve_migrate::{AddFiles, Ingest};
 pub use calve_query::Session;
 pub use calve_table::{DropTable, RegisterTable};
 pub use calve_verify::Verify;

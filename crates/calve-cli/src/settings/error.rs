@@ -48,6 +48,12 @@ pub(crate) enum Error {
     /// The source is an Iceberg table.
     #[error("{text}: an Iceberg table is no source of files to add")]
     IcebergSource { text: String },
+    /// A hint of a column's type, or the like, means nothing.
+    #[error(transparent)]
+    Xml(Box<calve::xml::Error>),
+    /// A text is no list of partition fields.
+    #[error("--partition-by: {0}")]
+    PartitionBy(#[from] calve::migrate::PartitionByError),
     /// A text is no location.
     #[error(transparent)]
     Location(#[from] LocationError),
@@ -56,9 +62,16 @@ pub(crate) enum Error {
     Ident(#[from] IdentError),
 }
 
+impl From<calve::xml::Error> for Error {
+    fn from(error: calve::xml::Error) -> Self {
+        Self::Xml(Box::new(error))
+    }
+}
+
 impl Failure for Error {
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Xml(error) => error.hint(),
             Self::UnknownCatalog { name, known } => {
                 let others = if known.is_empty() {
                     String::new()

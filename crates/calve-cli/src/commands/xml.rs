@@ -1,0 +1,14 @@
+//! `calve xml`: the schema of nested rows, and the rows as Parquet or in a table.
+//!
+//! Reading and converting is work for threads that wait: each command hands it to one of its own, which
+//! has a pool for the rest.
+
+mod convert;
+mod files;
+mod infer;
+mod inputs;
+mod schema;
+mod table;
+
+pub(crate) use convert::convert;
+pub(crate) use infer::infer;

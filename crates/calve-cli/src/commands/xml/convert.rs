@@ -1,0 +1,390 @@
+use std::collections::BTreeMap;
+use std::io::BufWriter;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use calve::arrow::array::RecordBatch;
+use calve::arrow::datatypes::Schema;
+use calve::base::units;
+use calve::catalog::Catalog;
+use calve::iceberg::arrow::schema_to_arrow_schema;
+use calve::migrate::ingest;
+use calve::storage::BlockingWriters;
+use calve::xml::convert::Convert;
+use calve::xml::mapping::{self, Mapping};
+use calve::xml::schema::evolve::OnDrift;
+use calve::xml::schema::spark_json::to_spark_json;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::runtime::Handle;
+
+use super::files::{Layout, OutputFile, Sinks};
+use super::inputs::{Documents, pool};
+use super::schema::{RowSchema, decide, of_table, write_schema};
+use super::table;
+use crate::commands::Context;
+use crate::flags::XmlConvertFlags;
+use crate::printer::Render;
+use crate::settings::{SchemaSettings, XmlConvertSettings, XmlTarget};
+use crate::status::ExitStatus;
+use crate::text_table::{counted, pairs, push_line};
+
+/// How many bad rows people are shown.
+const SHOWN_REJECTS: usize = 5;
+
+/// What a conversion did, or would do.
+#[derive(Debug, Default, Serialize)]
+struct Outcome {
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dry_run: bool,
+    rows: u64,
+    /// Rows that did not fit: dropped, or kept with nulls in place of what did not fit.
+    rejected_rows: u64,
+    /// Those of them that are not in the output.
+    dropped_rows: u64,
+    rejects: Vec<String>,
+    input_files: u64,
+    input_bytes: u64,
+    skipped: Vec<String>,
+    files: Vec<OutputFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ingest: Option<ingest::Report>,
+    schema: Value,
+    drift: Vec<String>,
+    /// Elements, attributes and text that no column takes, with how often they were met.
+    unknown: BTreeMap<String, u64>,
+    /// Values that a mapping's types do not hold, by column.
+    nulled: BTreeMap<String, u64>,
+    notes: Vec<String>,
+}
+
+/// Converts the rows of documents.
+pub(crate) async fn convert(
+    context: &Context,
+    flags: XmlConvertFlags,
+) -> anyhow::Result<ExitStatus> {
+    let settings = Arc::new(XmlConvertSettings::resolve(flags, &context.settings)?);
+    let documents = Documents::find(context, &settings.xml.inputs).await?;
+    let (catalog, contract) = match &settings.target {
+        XmlTarget::Table { .. } => {
+            let catalog = context.open_catalog().await?;
+            let contract = contract(&catalog, &settings).await?;
+            (Some(catalog), contract)
+        }
+        XmlTarget::Files { .. } => (None, None),
+    };
+    let pool = pool(context)?;
+    let rows = {
+        let (settings, documents, pool) =
+            (Arc::clone(&settings), documents.clone(), Arc::clone(&pool));
+        tokio::task::spawn_blocking(move || {
+            let inputs = documents.open();
+            decide(&settings, contract, || {
+                settings.xml.inference.run_on(inputs, &pool)
+            })
+        })
+        .await?
+    };
+    documents.finished();
+    let rows = rows?;
+    let job = Job::new(context, settings, documents, rows, pool)?;
+    let outcome = match catalog {
+        _ if context.settings.dry_run => job.plan()?,
+        Some(catalog) => Box::pin(job.into_table(context, catalog)).await?,
+        None => job.into_files().await?,
+    };
+    finish(context, &outcome)
+}
+
+/// Prints the outcome.
+fn finish(context: &Context, outcome: &Outcome) -> anyhow::Result<ExitStatus> {
+    context.printer.print(outcome)?;
+    if outcome.dry_run {
+        context
+            .printer
+            .note("this was a dry run: nothing was written");
+    }
+    for note in &outcome.notes {
+        context.printer.note(note);
+    }
+    if outcome.rejected_rows > 0 {
+        let rows = counted(outcome.rejected_rows, "row");
+        let message = format!("{rows} malformed, not valid or of other types than the schema's");
+        context.printer.warning(&message);
+        return Ok(ExitStatus::Problem);
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// The columns of the table that is there.
+async fn contract(
+    catalog: &Arc<dyn Catalog>,
+    settings: &XmlConvertSettings,
+) -> anyhow::Result<Option<Schema>> {
+    let XmlTarget::Table { table, .. } = &settings.target else {
+        return Ok(None);
+    };
+    match catalog.load_table(table).await {
+        Ok(table) => {
+            let schema = schema_to_arrow_schema(table.metadata().current_schema())?;
+            Ok(Some(of_table(&schema)))
+        }
+        Err(
+            calve::catalog::Error::TableNotFound { .. }
+            | calve::catalog::Error::NamespaceNotFound { .. },
+        ) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// All that a conversion needs.
+struct Job {
+    settings: Arc<XmlConvertSettings>,
+    documents: Documents,
+    rows: RowSchema,
+    /// The schema of the output, after the mapping.
+    schema: Arc<Schema>,
+    mapping: Option<Mapping>,
+    pool: Arc<rayon::ThreadPool>,
+}
+
+impl Job {
+    fn new(
+        context: &Context,
+        settings: Arc<XmlConvertSettings>,
+        documents: Documents,
+        rows: RowSchema,
+        pool: Arc<rayon::ThreadPool>,
+    ) -> anyhow::Result<Self> {
+        if !rows.drift.is_empty() {
+            let widened = counted(rows.drift.len() as u64, "difference");
+            context
+                .printer
+                .note(&format!("the schema grew by {widened} in the data"));
+        }
+        let mapping = settings.mapping.as_deref().map(read_mapping).transpose()?;
+        let read_by = Convert::new(&rows.schema, settings.xml.options.clone())?;
+        let schema = match &mapping {
+            Some(mapping) => Arc::new(mapping.plan(read_by.schema())?),
+            None => Arc::clone(read_by.schema()),
+        };
+        Ok(Self {
+            settings,
+            documents,
+            rows,
+            schema,
+            mapping,
+            pool,
+        })
+    }
+
+    /// What is known before a row is converted.
+    fn outcome(&self) -> anyhow::Result<Outcome> {
+        Ok(Outcome {
+            input_files: self.documents.count(),
+            input_bytes: self.documents.bytes(),
+            skipped: texts(&self.documents.skipped),
+            schema: to_spark_json(&self.schema)?,
+            drift: texts(&self.rows.drift),
+            notes: self.rows.notes.clone(),
+            ..Outcome::default()
+        })
+    }
+
+    fn plan(&self) -> anyhow::Result<Outcome> {
+        Ok(Outcome {
+            dry_run: true,
+            ..self.outcome()?
+        })
+    }
+
+    async fn into_files(self) -> anyhow::Result<Outcome> {
+        let XmlTarget::Files {
+            out,
+            relationalize,
+            codec,
+            row_group_bytes,
+            file_bytes,
+        } = self.settings.target.clone()
+        else {
+            anyhow::bail!("the rows go into a table");
+        };
+        let layout = Layout {
+            out,
+            relationalize,
+            codec,
+            row_group_bytes,
+            file_bytes,
+        };
+        let writers = BlockingWriters::new(&self.documents.storage, Handle::current());
+        let theirs = writers.clone();
+        let converted = tokio::task::spawn_blocking(move || {
+            let mut sinks = Sinks::new(&layout, &self.schema, &theirs, &self.pool)?;
+            let mut outcome = self.run(|batch| sinks.write(&batch))?;
+            outcome.files = sinks.finish()?;
+            anyhow::Ok((outcome, self))
+        })
+        .await?;
+        match converted {
+            Ok((outcome, job)) => {
+                writers.finish().await?;
+                job.write_schemas()?;
+                Ok(outcome)
+            }
+            // When an upload failed, its own error says more than that of the row that met it.
+            Err(error) => {
+                writers.abort().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn into_table(
+        self,
+        context: &Context,
+        catalog: Arc<dyn Catalog>,
+    ) -> anyhow::Result<Outcome> {
+        let way = table::ingest(context, &catalog, &self.settings, &self.schema);
+        let (ingest, batches) = way.context("the rows go into files")?;
+        let thread = tokio::task::spawn_blocking(move || {
+            let handle = Handle::current();
+            let send = |batch| {
+                let sent = handle.block_on(batches.send(batch));
+                // When the other side has ended, it has an error of its own to tell.
+                sent.map_err(|_| calve::xml::Error::Output {
+                    source: "the table cannot be written".into(),
+                })
+            };
+            let converted = self.run(|batch| send(Ok(batch)));
+            if let Err(error) = &converted {
+                let _ = send(Err(error.to_string().into()));
+            }
+            converted.map(|outcome| (outcome, self))
+        });
+        let ingested = ingest.await;
+        let converted = thread.await?;
+        match (converted, ingested) {
+            (Ok((mut outcome, job)), Ok(report)) => {
+                outcome.ingest = Some(report);
+                job.write_schemas()?;
+                Ok(outcome)
+            }
+            // The stream's error only repeats what the thread knows better.
+            (Err(error), Err(calve::migrate::Error::Rows { .. })) => Err(error),
+            (_, Err(error)) => Err(error.into()),
+            (Err(error), Ok(_)) => Err(error),
+        }
+    }
+
+    /// Converts all rows; `consume` takes them in their order.
+    fn run(
+        &self,
+        mut consume: impl FnMut(RecordBatch) -> calve::xml::Result<()>,
+    ) -> anyhow::Result<Outcome> {
+        let mut convert = Convert::new(&self.rows.schema, self.settings.xml.options.clone())?;
+        if let Some(validator) = &self.rows.validator {
+            convert = convert.with_validator(validator.clone());
+        }
+        if let Some(file) = &self.settings.rejects {
+            convert = convert.with_rejects(BufWriter::new(fs_err::File::create(file)?));
+        }
+        let mut mapped = mapping::Report::default();
+        let report = convert.run_on(self.documents.open(), &self.pool, |batch| {
+            match &self.mapping {
+                Some(mapping) => consume(mapping.apply(&batch, &mut mapped)?),
+                None => consume(batch),
+            }
+        });
+        self.documents.finished();
+        let report = report?;
+        let rejects = report.first_rejects.iter();
+        Ok(Outcome {
+            rows: report.rows,
+            rejected_rows: report.corrupt_rows + report.dropped_rows,
+            dropped_rows: report.dropped_rows,
+            rejects: rejects
+                .map(|reject| format!("{}: {}", reject.place, reject.reason))
+                .collect(),
+            unknown: report.unknown,
+            nulled: mapped.nulled,
+            ..self.outcome()?
+        })
+    }
+
+    /// Writes the schema where it was asked for, and back into the contract where it grew.
+    fn write_schemas(&self) -> anyhow::Result<()> {
+        if let Some(file) = &self.settings.schema_out {
+            write_schema(file, &self.rows.schema)?;
+        }
+        if let SchemaSettings::File(file) = &self.settings.schema
+            && self.settings.on_drift == Some(OnDrift::Widen)
+            && !self.rows.drift.is_empty()
+        {
+            write_schema(file, &self.rows.schema)?;
+        }
+        Ok(())
+    }
+}
+
+fn texts<T: ToString>(values: &[T]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
+}
+
+fn read_mapping(file: &Path) -> anyhow::Result<Mapping> {
+    Mapping::from_json(&fs_err::read_to_string(file)?).with_context(|| file.display().to_string())
+}
+
+impl Render for Outcome {
+    fn render(&self, text: &mut String) {
+        let size = units::format_bytes(self.input_bytes);
+        let mut lines = vec![("input", format!("{} files ({size})", self.input_files))];
+        if !self.dry_run {
+            lines.push(("rows", self.rows.to_string()));
+            lines.push(("rejected", self.rejected()));
+        }
+        if let Some(report) = &self.ingest {
+            lines.extend(table::lines(report));
+        }
+        pairs(&lines, text);
+        for file in &self.files {
+            let size = units::format_bytes(file.bytes);
+            push_line(
+                text,
+                format_args!("  {} ({} rows, {size})", file.location, file.rows),
+            );
+        }
+        section("Differences from the schema", &self.drift, text);
+        section("Rejected", &self.rejects, text);
+        let unknown: Vec<String> = self
+            .unknown
+            .iter()
+            .map(|(path, count)| format!("{path} ({count} times)"))
+            .collect();
+        section("In no column", &unknown, text);
+    }
+}
+
+impl Outcome {
+    fn rejected(&self) -> String {
+        match (self.rejected_rows, self.dropped_rows) {
+            (0, _) => "0".to_owned(),
+            (rows, dropped) => format!("{rows} ({dropped} dropped)"),
+        }
+    }
+}
+
+/// Writes the first entries of a list below its title, if there are any.
+fn section(title: &str, entries: &[String], text: &mut String) {
+    if entries.is_empty() {
+        return;
+    }
+    push_line(text, format_args!("\n{title}:"));
+    for entry in entries.iter().take(SHOWN_REJECTS) {
+        push_line(text, format_args!("  {entry}"));
+    }
+    if entries.len() > SHOWN_REJECTS {
+        let rest = entries.len() - SHOWN_REJECTS;
+        push_line(text, format_args!("  … and {rest} more"));
+    }
+}

@@ -1,0 +1,83 @@
+use calve::xml::schema::ddl::type_to_ddl;
+use calve::xml::schema::spark_json::to_spark_json;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::inputs::{Documents, pool};
+use super::schema::write_schema;
+use crate::commands::Context;
+use crate::flags::XmlInferFlags;
+use crate::printer::Render;
+use crate::settings::XmlSettings;
+use crate::status::ExitStatus;
+use crate::text_table::{pairs, push_line};
+
+/// A schema, and what it rests on.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    rows: u64,
+    rejected_rows: u64,
+    files: u64,
+    input_bytes: u64,
+    skipped: Vec<String>,
+    schema: Value,
+    notes: Vec<String>,
+    #[serde(skip)]
+    columns: Vec<String>,
+}
+
+impl Render for Outcome {
+    fn render(&self, text: &mut String) {
+        pairs(
+            &[
+                ("rows", self.rows.to_string()),
+                ("files", self.files.to_string()),
+                ("columns", self.columns.join("\n")),
+            ],
+            text,
+        );
+        if self.rejected_rows > 0 {
+            push_line(text, format_args!("malformed   {}", self.rejected_rows));
+        }
+    }
+}
+
+/// Infers the schema of the rows of documents.
+pub(crate) async fn infer(context: &Context, flags: XmlInferFlags) -> anyhow::Result<ExitStatus> {
+    let schema_out = flags.schema_out;
+    let settings = XmlSettings::resolve(flags.xml, &context.settings)?;
+    let documents = Documents::find(context, &settings.inputs).await?;
+    let pool = pool(context)?;
+    let inputs = documents.open();
+    let inference = settings.inference;
+    let inferred = tokio::task::spawn_blocking(move || inference.run_on(inputs, &pool)).await?;
+    documents.finished();
+    let inferred = inferred?;
+    let columns = inferred.schema.fields().iter().map(|field| {
+        let of = type_to_ddl(field.data_type())?;
+        Ok(format!("{}: {of}", field.name()))
+    });
+    let outcome = Outcome {
+        rows: inferred.rows,
+        rejected_rows: inferred.reading.rejected_rows,
+        files: documents.count(),
+        input_bytes: documents.bytes(),
+        skipped: documents.skipped.iter().map(ToString::to_string).collect(),
+        schema: to_spark_json(&inferred.schema)?,
+        notes: inferred.notes.iter().map(ToString::to_string).collect(),
+        columns: columns.collect::<calve::xml::Result<_>>()?,
+    };
+    if let Some(file) = schema_out
+        && !context.settings.dry_run
+    {
+        write_schema(&file, &inferred.schema)?;
+    }
+    context.printer.print(&outcome)?;
+    for note in &outcome.notes {
+        context.printer.note(note);
+    }
+    if outcome.rejected_rows > 0 {
+        return Ok(ExitStatus::Problem);
+    }
+    Ok(ExitStatus::Done)
+}

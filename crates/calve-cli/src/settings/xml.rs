@@ -1,0 +1,216 @@
+use std::path::PathBuf;
+
+use calve::base::{Location, Properties, TableIdent};
+use calve::migrate::PartitionBy;
+use calve::xml::infer::MixedTypes;
+use calve::xml::options::{Limits, Mode, Namespaces};
+use calve::xml::schema::evolve::OnDrift;
+use calve::xml::schema::hints::Hints;
+use calve::xml::write::Codec;
+use calve::xml::{InferSchema, XmlOptions};
+
+use super::{Error, Settings, bytes};
+use crate::flags::{
+    CompressionFlag, MixedTypesFlag, ModeFlag, NamespacesFlag, OnDriftFlag, XmlConvertFlags,
+    XmlFlags,
+};
+
+/// What both commands of `calve xml` are told.
+#[derive(Debug, Clone)]
+pub(crate) struct XmlSettings {
+    pub(crate) inputs: Vec<Location>,
+    pub(crate) options: XmlOptions,
+    pub(crate) inference: InferSchema,
+}
+
+/// What `calve xml convert` is told.
+#[derive(Debug, Clone)]
+pub(crate) struct XmlConvertSettings {
+    pub(crate) xml: XmlSettings,
+    pub(crate) target: XmlTarget,
+    pub(crate) schema: SchemaSettings,
+    pub(crate) on_drift: Option<OnDrift>,
+    pub(crate) schema_out: Option<PathBuf>,
+    pub(crate) rejects: Option<PathBuf>,
+    pub(crate) mapping: Option<PathBuf>,
+}
+
+/// Where the schema of rows comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SchemaSettings {
+    /// It is inferred.
+    Inferred,
+    /// A file of Spark's or Glue's JSON, or DDL.
+    File(PathBuf),
+    /// An XML Schema.
+    Xsd(PathBuf),
+}
+
+/// Where rows go.
+#[derive(Debug, Clone)]
+pub(crate) enum XmlTarget {
+    /// Into Parquet files.
+    Files {
+        out: Location,
+        relationalize: Option<String>,
+        codec: Codec,
+        row_group_bytes: Option<u64>,
+        file_bytes: Option<u64>,
+    },
+    /// Into a table.
+    Table {
+        table: TableIdent,
+        partition_by: PartitionBy,
+        location: Option<Location>,
+        properties: Properties,
+    },
+}
+
+impl XmlSettings {
+    /// Decides what the flags mean.
+    ///
+    /// # Errors
+    /// When an input is no location, or a hint or size means nothing.
+    pub(crate) fn resolve(flags: XmlFlags, settings: &Settings) -> Result<Self, Error> {
+        let inputs = flags.inputs.iter().map(|text| settings.location(text));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+        let defaults = XmlOptions::new(flags.row_tag);
+        let limits = limits(
+            flags.max_depth,
+            flags.max_row_size.as_deref(),
+            flags.max_entity_expansion.as_deref(),
+        )?;
+        let options = XmlOptions {
+            attribute_prefix: flags
+                .attribute_prefix
+                .unwrap_or_else(|| defaults.attribute_prefix.clone()),
+            exclude_attributes: flags.exclude_attributes,
+            value_tag: flags
+                .value_tag
+                .unwrap_or_else(|| defaults.value_tag.clone()),
+            null_value: flags.null_value,
+            treat_empty_values_as_nulls: flags.treat_empty_values_as_nulls,
+            ignore_surrounding_spaces: flags
+                .ignore_surrounding_spaces
+                .unwrap_or(defaults.ignore_surrounding_spaces),
+            namespaces: match flags.namespaces {
+                Some(NamespacesFlag::Strip) => Namespaces::Strip,
+                Some(NamespacesFlag::Expand) => Namespaces::Expand,
+                Some(NamespacesFlag::Keep) | None => Namespaces::Keep,
+            },
+            mode: match flags.mode {
+                Some(ModeFlag::Dropmalformed) => Mode::DropMalformed,
+                Some(ModeFlag::Failfast) => Mode::FailFast,
+                Some(ModeFlag::Permissive) | None => Mode::Permissive,
+            },
+            corrupt_record_column: flags
+                .corrupt_record_column
+                .unwrap_or_else(|| defaults.corrupt_record_column.clone()),
+            encoding: flags.encoding,
+            date_format: flags.date_format,
+            timestamp_format: flags.timestamp_format,
+            timestamp_ntz_format: flags.timestamp_ntz_format,
+            time_zone: flags
+                .time_zone
+                .unwrap_or_else(|| defaults.time_zone.clone()),
+            limits,
+            ..defaults
+        };
+        let of = flags.inference;
+        let mut hints = Hints::new();
+        for (path, data_type) in &of.types {
+            hints = hints.with_type(&format!("{path}={data_type}"))?;
+        }
+        for path in &of.arrays {
+            hints = hints.with_array(path)?;
+        }
+        let mut inference = InferSchema::new(options.clone())
+            .with_infer_types(of.infer_types.unwrap_or(true))
+            .with_prefers_decimal(of.prefers_decimal)
+            .with_prefers_timestamp_ntz(of.prefers_timestamp_ntz)
+            .with_keeps_leading_zeros(of.keep_leading_zeros)
+            .with_mixed_types(match of.mixed_types {
+                Some(MixedTypesFlag::ValueTag) => MixedTypes::ValueTag,
+                Some(MixedTypesFlag::RawXml) | None => MixedTypes::RawXml,
+            })
+            .with_hints(hints);
+        if let Some(rows) = of.sample_rows {
+            inference = inference.with_sample_rows(rows);
+        }
+        Ok(Self {
+            inputs,
+            options,
+            inference,
+        })
+    }
+}
+
+fn limits(
+    depth: Option<usize>,
+    row: Option<&str>,
+    entities: Option<&str>,
+) -> Result<Limits, Error> {
+    let mut limits = Limits::default();
+    if let Some(depth) = depth {
+        limits.depth = depth;
+    }
+    if let Some(text) = row {
+        limits.row_bytes = usize::try_from(bytes("--max-row-size", text)?).unwrap_or(usize::MAX);
+    }
+    if let Some(text) = entities {
+        limits.entity_expansion_bytes = bytes("--max-entity-expansion", text)?;
+    }
+    Ok(limits)
+}
+
+impl XmlConvertSettings {
+    /// Decides what the flags mean.
+    ///
+    /// # Errors
+    /// As [`XmlSettings::resolve`], and when a name or a size means nothing.
+    pub(crate) fn resolve(flags: XmlConvertFlags, settings: &Settings) -> Result<Self, Error> {
+        let size =
+            |place: &str, text: Option<String>| text.map(|text| bytes(place, &text)).transpose();
+        let target = match (flags.out, flags.table) {
+            (_, Some(table)) => XmlTarget::Table {
+                table: Settings::table(&table)?,
+                partition_by: match flags.partition_by {
+                    Some(text) => PartitionBy::parse(&text)?,
+                    None => PartitionBy::default(),
+                },
+                location: flags
+                    .location
+                    .map(|text| settings.location(&text))
+                    .transpose()?,
+                properties: flags.property.into_iter().collect(),
+            },
+            (out, None) => XmlTarget::Files {
+                out: settings.location(&out.unwrap_or_default())?,
+                relationalize: flags.relationalize,
+                codec: match flags.compression {
+                    Some(CompressionFlag::Snappy) => Codec::Snappy,
+                    Some(CompressionFlag::None) => Codec::None,
+                    Some(CompressionFlag::Zstd) | None => Codec::Zstd,
+                },
+                row_group_bytes: size("--row-group-size", flags.row_group_size)?,
+                file_bytes: size("--file-size", flags.file_size)?,
+            },
+        };
+        Ok(Self {
+            xml: XmlSettings::resolve(flags.xml, settings)?,
+            target,
+            schema: match (flags.schema, flags.xsd) {
+                (Some(file), _) => SchemaSettings::File(file),
+                (None, Some(file)) => SchemaSettings::Xsd(file),
+                (None, None) => SchemaSettings::Inferred,
+            },
+            on_drift: flags.on_drift.map(|flag| match flag {
+                OnDriftFlag::Fail => OnDrift::Fail,
+                OnDriftFlag::Widen => OnDrift::Widen,
+            }),
+            schema_out: flags.schema_out,
+            rejects: flags.rejects,
+            mapping: flags.mapping,
+        })
+    }
+}

@@ -1,0 +1,268 @@
+//! `xml infer` and `xml convert`: nested rows to Parquet and into tables.
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::support::Sandbox;
+
+/// Descriptions of data sets in the shape of the FGDC's standard: deep, each once a row.
+const METADATA: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<catalog>
+  <metadata>
+    <idinfo>
+      <citation><citeinfo><origin>USGS</origin><pubdate>20130101</pubdate><title>Lakes &amp; rivers</title></citeinfo></citation>
+      <spdom><bounding><westbc>-124.7</westbc><eastbc>-66.9</eastbc></bounding></spdom>
+      <keywords><theme><themekey>hydrology</themekey><themekey>lakes</themekey></theme></keywords>
+    </idinfo>
+  </metadata>
+  <!-- <metadata>not a row</metadata> -->
+  <metadata>
+    <idinfo>
+      <citation><citeinfo><origin>NOAA</origin><pubdate>20140615</pubdate><title>Buoys</title></citeinfo></citation>
+      <spdom><bounding><westbc>-180</westbc><eastbc>180</eastbc></bounding></spdom>
+      <keywords><theme><themekey>ocean</themekey></theme></keywords>
+    </idinfo>
+  </metadata>
+</catalog>
+"#;
+
+/// Rows in the shape of Socrata's exports: a row in a row.
+const VEHICLES: &str = r#"<response><row>
+<row _id="r1" _uuid="u1"><county>King</county><model_year>2019</model_year><zip>00981</zip><base>7.5</base><location><x>-122.3</x><y>47.6</y></location></row>
+<row _id="r2" _uuid="u2"><county>Kitsap</county><model_year>2021</model_year><zip>98366</zip><base>9</base></row>
+<row _id="r3" _uuid="u3"><county/><model_year>2020</model_year><zip>98101</zip><location><x>-122.4</x><y>47.7</y></location></row>
+</row></response>"#;
+
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("in/metadata.xml", METADATA.as_bytes());
+    sandbox.write("vehicles.xml", VEHICLES.as_bytes());
+    sandbox
+}
+
+#[track_caller]
+fn check(sandbox: &Sandbox, query: &str, expected: &Value) {
+    assert_eq!(sandbox.json(&["sql", query]), *expected, "{query}");
+}
+
+#[test]
+fn the_schema_of_nested_rows() {
+    let sandbox = sandbox();
+    let infer = ["xml", "infer", "in", "--row-tag", "metadata"];
+    assert_snapshot!(sandbox.run(&infer), @"");
+}
+
+#[test]
+fn nested_rows_are_queried_with_dots() {
+    let sandbox = sandbox();
+    let convert = [
+        "xml",
+        "convert",
+        "in",
+        "--row-tag",
+        "metadata",
+        "--table",
+        "geo.metadata",
+    ];
+    assert_snapshot!(sandbox.run(&convert), @"");
+    let query = "SELECT m.idinfo.citation.citeinfo.title, m.idinfo.spdom.bounding.westbc AS west, \
+                 m.idinfo.keywords.theme.themekey FROM geo.metadata m ORDER BY 1";
+    check(
+        &sandbox,
+        query,
+        &json!([
+            {"title": "Buoys", "west": -180.0, "themekey": ["ocean"]},
+            {"title": "Lakes & rivers", "west": -124.7, "themekey": ["hydrology", "lakes"]},
+        ]),
+    );
+}
+
+#[test]
+fn a_row_in_a_row_by_an_inferred_and_by_a_fixed_schema() {
+    let sandbox = sandbox();
+    let rows = ["--row-tag", "response/row/row"];
+    let convert = [
+        "xml",
+        "convert",
+        "vehicles.xml",
+        "--keep-leading-zeros",
+        "--out",
+        "v.parquet",
+    ];
+    let report = sandbox.json(&[&convert[..], &rows[..]].concat());
+    assert_eq!(report["rows"], 3);
+    check(
+        &sandbox,
+        "SELECT county, model_year, zip, base FROM 'v.parquet' ORDER BY _id",
+        &json!([
+            {"county": "King", "model_year": 2019, "zip": "00981", "base": 7.5},
+            {"county": "Kitsap", "model_year": 2021, "zip": "98366", "base": 9.0},
+            {"county": null, "model_year": 2020, "zip": "98101", "base": null},
+        ]),
+    );
+    sandbox.write(
+        "schema.ddl",
+        b"county STRING, model_year INT, base DECIMAL(4,1)",
+    );
+    let convert = [
+        "xml",
+        "convert",
+        "vehicles.xml",
+        "--schema",
+        "schema.ddl",
+        "--out",
+        "fixed",
+    ];
+    let report = sandbox.json(&[&convert[..], &rows[..]].concat());
+    assert_eq!(report["unknown"]["zip"], 3, "{report:#}");
+    check(
+        &sandbox,
+        "SELECT sum(model_year) AS years, max(base) AS base FROM 'fixed'",
+        &json!([{"years": 6060, "base": "9.0"}]),
+    );
+}
+
+#[test]
+fn flat_tables_join_back() {
+    let sandbox = sandbox();
+    let convert = [
+        "xml",
+        "convert",
+        "in",
+        "--row-tag",
+        "metadata",
+        "--out",
+        "flat",
+    ];
+    let report = sandbox.json(&[&convert[..], &["--relationalize", "root"]].concat());
+    let tables: Vec<&Value> = report["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| &file["table"])
+        .collect();
+    assert_eq!(tables, ["root", "root_idinfo.keywords.theme.themekey"]);
+    check(
+        &sandbox,
+        "SELECT r.\"idinfo.citation.citeinfo.origin\" AS origin, k.index, \
+         k.\"idinfo.keywords.theme.themekey.val\" AS word \
+         FROM 'flat/root' r JOIN 'flat/root_idinfo.keywords.theme.themekey' k \
+         ON r.\"idinfo.keywords.theme.themekey\" = k.id ORDER BY 1, 2",
+        &json!([
+            {"origin": "NOAA", "index": 0, "word": "ocean"},
+            {"origin": "USGS", "index": 0, "word": "hydrology"},
+            {"origin": "USGS", "index": 1, "word": "lakes"},
+        ]),
+    );
+}
+
+#[test]
+fn a_schema_file_is_a_contract() {
+    let sandbox = sandbox();
+    sandbox.write("a.xml", b"<r><i><n>1</n></i></r>");
+    sandbox.write("b.xml", b"<r><i><n>2</n><m>x</m></i></r>");
+    let infer = [
+        "xml",
+        "infer",
+        "a.xml",
+        "--row-tag",
+        "i",
+        "--schema-out",
+        "s.json",
+    ];
+    sandbox.json(&infer);
+    let convert = [
+        "xml",
+        "convert",
+        "b.xml",
+        "--row-tag",
+        "i",
+        "--schema",
+        "s.json",
+    ];
+    let failed = [&convert[..], &["--on-drift", "fail", "--out", "b.parquet"]].concat();
+    assert_snapshot!(sandbox.run(&failed), @"");
+    assert!(!sandbox.path().join("b.parquet").exists());
+    let widened = [&convert[..], &["--on-drift", "widen", "--out", "b.parquet"]].concat();
+    assert_eq!(
+        sandbox.json(&widened)["drift"],
+        json!(["`m` (string) is new"])
+    );
+    // The contract has grown: the same data fits it now.
+    assert_eq!(sandbox.json(&failed)["drift"], json!([]));
+    check(
+        &sandbox,
+        "SELECT * FROM 'b.parquet'",
+        &json!([{"m": "x", "n": 2}]),
+    );
+}
+
+#[test]
+fn a_table_grows_with_its_rows() {
+    let sandbox = sandbox();
+    sandbox.write("a.xml", b"<r><i><n>1</n></i></r>");
+    sandbox.write("b.xml", b"<r><i><n>2.5</n></i><i><m>x</m></i></r>");
+    let into = ["--row-tag", "i", "--table", "db.t"];
+    sandbox.json(
+        &[
+            &["xml", "convert", "a.xml", "--type", "n=double"],
+            &into[..],
+        ]
+        .concat(),
+    );
+    let report = sandbox.json(&[&["xml", "convert", "b.xml"], &into[..]].concat());
+    assert_eq!(
+        report["ingest"]["schema_changes"],
+        json!(["column `m` added: string"])
+    );
+    check(
+        &sandbox,
+        "SELECT n, m FROM db.t ORDER BY n NULLS LAST",
+        &json!([{"n": 1.0, "m": null}, {"n": 2.5, "m": null}, {"n": null, "m": "x"}]),
+    );
+}
+
+#[test]
+fn bad_rows_are_told_and_set_aside() {
+    let sandbox = sandbox();
+    sandbox.write(
+        "bad.xml",
+        b"<r>\n<i><n>1</n></i>\n<i><n>2</i>\n<i><n>x</n></i>\n</r>",
+    );
+    sandbox.write("s.ddl", b"n BIGINT, _corrupt_record STRING");
+    let convert = [
+        "xml",
+        "convert",
+        "bad.xml",
+        "--row-tag",
+        "i",
+        "--schema",
+        "s.ddl",
+    ];
+    let aside = ["--rejects", "rejects.jsonl", "--out", "n.parquet"];
+    assert_snapshot!(sandbox.run(&[&convert[..], &aside[..]].concat()), @"");
+    check(
+        &sandbox,
+        "SELECT * FROM 'n.parquet'",
+        &json!([
+            {"n": 1, "_corrupt_record": null},
+            {"n": null, "_corrupt_record": "<i><n>2</i>"},
+            {"n": null, "_corrupt_record": "<i><n>x</n></i>"},
+        ]),
+    );
+    let rejects = fs_err::read_to_string(sandbox.path().join("rejects.jsonl")).unwrap();
+    assert_eq!(rejects.lines().count(), 2);
+    let fail = ["--mode", "failfast", "--out", "f.parquet"];
+    assert_snapshot!(sandbox.run(&[&convert[..], &fail[..]].concat()), @"");
+    assert!(!sandbox.path().join("f.parquet").exists());
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let sandbox = sandbox();
+    let convert = ["xml", "convert", "in", "--row-tag", "metadata", "--dry-run"];
+    let report = sandbox.json(&[&convert[..], &["--out", "x.parquet"]].concat());
+    assert_eq!(report["dry_run"], true);
+    assert!(!sandbox.path().join("x.parquet").exists());
+    assert_snapshot!(sandbox.run(&["xml", "convert", "nowhere", "--row-tag", "i", "--out", "x"]), @"");
+}
