@@ -49,7 +49,14 @@ fn check(sandbox: &Sandbox, query: &str, expected: &Value) {
 fn the_schema_of_nested_rows() {
     let sandbox = sandbox();
     let infer = ["xml", "infer", "in", "--row-tag", "metadata"];
-    assert_snapshot!(sandbox.run(&infer), @"");
+    assert_snapshot!(sandbox.run(&infer), @"
+    exit 0
+    --- stdout ---
+    rows     2
+    files    1
+    columns  idinfo: STRUCT<citation: STRUCT<citeinfo: STRUCT<origin: STRING, pubdate: BIGINT, title: STRING>>, keywords: STRUCT<theme: STRUCT<themekey: ARRAY<STRING>>>, spdom: STRUCT<bounding: STRUCT<eastbc: DOUBLE, westbc: DOUBLE>>>
+    --- stderr ---
+    ");
 }
 
 #[test]
@@ -64,9 +71,20 @@ fn nested_rows_are_queried_with_dots() {
         "--table",
         "geo.metadata",
     ];
-    assert_snapshot!(sandbox.run(&convert), @"");
-    let query = "SELECT m.idinfo.citation.citeinfo.title, m.idinfo.spdom.bounding.westbc AS west, \
-                 m.idinfo.keywords.theme.themekey FROM geo.metadata m ORDER BY 1";
+    assert_snapshot!(sandbox.run(&convert), @"
+    exit 0
+    --- stdout ---
+    input     1 files (797 B)
+    rows      2
+    rejected  0
+    table     geo.metadata (new)
+    location  [DIR]/warehouse/geo/metadata
+    snapshot  [SNAPSHOT]
+    --- stderr ---
+    ");
+    let query = "SELECT m.idinfo.citation.citeinfo.title AS title, \
+                 m.idinfo.spdom.bounding.westbc AS west, \
+                 m.idinfo.keywords.theme.themekey AS themekey FROM geo.metadata m ORDER BY 1";
     check(
         &sandbox,
         query,
@@ -93,7 +111,7 @@ fn a_row_in_a_row_by_an_inferred_and_by_a_fixed_schema() {
     assert_eq!(report["rows"], 3);
     check(
         &sandbox,
-        "SELECT county, model_year, zip, base FROM 'v.parquet' ORDER BY _id",
+        "SELECT county, model_year, zip, base FROM 'v.parquet' ORDER BY __id",
         &json!([
             {"county": "King", "model_year": 2019, "zip": "00981", "base": 7.5},
             {"county": "Kitsap", "model_year": 2021, "zip": "98366", "base": 9.0},
@@ -181,12 +199,18 @@ fn a_schema_file_is_a_contract() {
         "s.json",
     ];
     let failed = [&convert[..], &["--on-drift", "fail", "--out", "b.parquet"]].concat();
-    assert_snapshot!(sandbox.run(&failed), @"");
+    assert_snapshot!(sandbox.run(&failed), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: the data does not fit the schema: `m` (STRING) is new
+    hint: let the schema evolve (--on-drift widen), or change the schema
+    ");
     assert!(!sandbox.path().join("b.parquet").exists());
     let widened = [&convert[..], &["--on-drift", "widen", "--out", "b.parquet"]].concat();
     assert_eq!(
         sandbox.json(&widened)["drift"],
-        json!(["`m` (string) is new"])
+        json!(["`m` (STRING) is new"])
     );
     // The contract has grown: the same data fits it now.
     assert_eq!(sandbox.json(&failed)["drift"], json!([]));
@@ -240,7 +264,20 @@ fn bad_rows_are_told_and_set_aside() {
         "s.ddl",
     ];
     let aside = ["--rejects", "rejects.jsonl", "--out", "n.parquet"];
-    assert_snapshot!(sandbox.run(&[&convert[..], &aside[..]].concat()), @"");
+    assert_snapshot!(sandbox.run(&[&convert[..], &aside[..]].concat()), @"
+    exit 1
+    --- stdout ---
+    input     1 files (52 B)
+    rows      3
+    rejected  2 (0 dropped)
+      [DIR]/n.parquet (3 rows, 859 B)
+
+    Rejected:
+      [DIR]/bad.xml: line 3, byte 27, in r/i/n: `</i>` closes `<n>`
+      [DIR]/bad.xml: line 4, byte 35, in r: column `n`: `x` is no whole number of 64 bits
+    --- stderr ---
+    warning: 2 rows malformed, not valid or of other types than the schema's
+    ");
     check(
         &sandbox,
         "SELECT * FROM 'n.parquet'",
@@ -253,7 +290,13 @@ fn bad_rows_are_told_and_set_aside() {
     let rejects = fs_err::read_to_string(sandbox.path().join("rejects.jsonl")).unwrap();
     assert_eq!(rejects.lines().count(), 2);
     let fail = ["--mode", "failfast", "--out", "f.parquet"];
-    assert_snapshot!(sandbox.run(&[&convert[..], &fail[..]].concat()), @"");
+    assert_snapshot!(sandbox.run(&[&convert[..], &fail[..]].concat()), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: [DIR]/bad.xml: line 3, byte 27, in r/i/n: `</i>` closes `<n>`
+    hint: choose the mode `permissive` to keep bad rows aside, or `dropmalformed` to drop them
+    ");
     assert!(!sandbox.path().join("f.parquet").exists());
 }
 
@@ -264,5 +307,10 @@ fn a_dry_run_writes_nothing() {
     let report = sandbox.json(&[&convert[..], &["--out", "x.parquet"]].concat());
     assert_eq!(report["dry_run"], true);
     assert!(!sandbox.path().join("x.parquet").exists());
-    assert_snapshot!(sandbox.run(&["xml", "convert", "nowhere", "--row-tag", "i", "--out", "x"]), @"");
+    assert_snapshot!(sandbox.run(&["xml", "convert", "nowhere", "--row-tag", "i", "--out", "x"]), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: [DIR]/nowhere: not found
+    ");
 }

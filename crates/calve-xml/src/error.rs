@@ -401,9 +401,9 @@ impl Failure for Error {
             Self::Drift { drift, may_widen } => {
                 let conflicts = drift.iter().any(|it| matches!(it, Drift::Conflict { .. }));
                 Some(if *may_widen && !conflicts {
-                    "let the schema evolve (on drift: widen), or rescue what does not fit".to_owned()
+                    "let the schema evolve (--on-drift widen), or change the schema".to_owned()
                 } else {
-                    "rescue what does not fit (on drift: rescue), or change the schema".to_owned()
+                    "change the schema, or keep what does not fit out of the input".to_owned()
                 })
             }
             Self::Path { .. } => Some(
