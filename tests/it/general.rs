@@ -38,7 +38,7 @@ fn usage_errors_exit_with_2() {
     --- stderr ---
     error: unrecognized subcommand 'melt'
 
-      tip: a similar subcommand exists: 'completions'
+      tip: some similar subcommands exist: 'completions', 'xml'
 
     Usage: calve [OPTIONS] <COMMAND>
 

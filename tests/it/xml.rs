@@ -115,7 +115,7 @@ fn a_row_in_a_row_by_an_inferred_and_by_a_fixed_schema() {
         &json!([
             {"county": "King", "model_year": 2019, "zip": "00981", "base": 7.5},
             {"county": "Kitsap", "model_year": 2021, "zip": "98366", "base": 9.0},
-            {"county": null, "model_year": 2020, "zip": "98101", "base": null},
+            {"county": "", "model_year": 2020, "zip": "98101", "base": null},
         ]),
     );
     sandbox.write(
