@@ -3,7 +3,7 @@
 use calve_testkit::python;
 use serde_json::{Value, json};
 
-use crate::support::{Sandbox, fixture};
+use crate::support::{Sandbox, fixture, ghcn};
 
 /// One question in the words of each reader. `{table}` stands for the table in SQL.
 struct Question {
@@ -105,6 +105,120 @@ fn check(sandbox: &Sandbox, questions: &[Question]) {
         assert!(answer.is_array(), "{query}: {answer}");
         assert_eq!(*ours, rows(answer), "{sql}\n{query}");
     }
+}
+
+#[test]
+fn weather_by_partitions_and_times() {
+    let sandbox = Sandbox::new();
+    let lake = ghcn();
+    // Two snapshots of one year each, then the rest.
+    for filter in ["YEAR=2023", "YEAR=2022"] {
+        let add = [
+            "add-files",
+            &lake,
+            "--table",
+            "noaa.ghcn",
+            "--partition-filter",
+            filter,
+        ];
+        sandbox.json(&add);
+    }
+    let columns = &["ID", "DATE", "DATA_VALUE", "M_FLAG", "ELEMENT"];
+    check(
+        &sandbox,
+        &[
+            ask("noaa.ghcn", r#"SELECT "YEAR", "ELEMENT", count(*) AS n, CAST(sum("DATA_VALUE") AS BIGINT) AS total, min("DATE") AS first, count("OBS_TIME") AS times FROM {table} GROUP BY 1, 2"#),
+            ask("noaa.ghcn", r#"SELECT count(*) AS n, CAST(sum("DATA_VALUE") AS BIGINT) AS total FROM {table}"#).at(0),
+            ask("noaa.ghcn", r#"SELECT "ID", "DATE", "DATA_VALUE", "M_FLAG", "ELEMENT" FROM {table} WHERE "DATA_VALUE" > 390 AND "M_FLAG" IS NOT NULL"#)
+                .scan(columns, "DATA_VALUE > 390 AND M_FLAG IS NOT NULL"),
+            ask("noaa.ghcn", r#"SELECT "ID", "DATE", "DATA_VALUE", "ELEMENT", "YEAR" FROM {table} WHERE "YEAR" = 2023 AND "ELEMENT" = 'TMAX' AND "DATA_VALUE" > 300"#)
+                .scan(&["ID", "DATE", "DATA_VALUE", "ELEMENT", "YEAR"], "YEAR = 2023 AND ELEMENT = 'TMAX' AND DATA_VALUE > 300"),
+            ask("noaa.ghcn", r#"SELECT "ID", "DATE", "DATA_VALUE", "M_FLAG", "ELEMENT" FROM {table} WHERE "ELEMENT" IN ('SNOW', 'SNWD') AND "DATA_VALUE" = 0 AND "DATE" < '20220201'"#)
+                .at(1),
+            ask("noaa.ghcn", r#"SELECT "YEAR" FROM {table} WHERE "M_FLAG" IS NOT NULL AND "ELEMENT" <> 'PRCP'"#),
+        ],
+    );
+}
+
+#[test]
+fn partition_values_that_are_hard() {
+    let sandbox = Sandbox::new();
+    for (lake, table) in [
+        ("text", "db.text"),
+        ("typed", "db.typed"),
+        ("any-order", "db.orders"),
+    ] {
+        let lake = fixture(&format!("hard-partitions/{lake}"));
+        sandbox.json(&["add-files", &lake, "--table", table]);
+    }
+    check(
+        &sandbox,
+        &[
+            ask("db.text", "SELECT k, expected FROM {table}").scan(&["k", "expected"], ""),
+            ask("db.text", "SELECT k, expected FROM {table} WHERE k IS NULL")
+                .scan(&["k", "expected"], "k IS NULL"),
+            // PyIceberg 0.12 finds nothing by a partition column that files lack, unless it is selected.
+            ask("db.text", "SELECT k, expected FROM {table} WHERE k = '01'")
+                .scan(&["k", "expected"], "k = '01'"),
+            ask(
+                "db.typed",
+                "SELECT n, d, s, expected_n, expected_d, expected_s FROM {table}",
+            )
+            .scan(
+                &["n", "d", "s", "expected_n", "expected_d", "expected_s"],
+                "",
+            ),
+            ask(
+                "db.typed",
+                "SELECT n, d, expected_n FROM {table} WHERE n < 2 AND d IS NOT NULL",
+            )
+            .scan(&["n", "d", "expected_n"], "n < 2 AND d IS NOT NULL"),
+            ask(
+                "db.typed",
+                "SELECT s, count(*) AS n FROM {table} WHERE d < DATE '2100-01-01' GROUP BY s",
+            ),
+            ask(
+                "db.orders",
+                "SELECT region, dt, expected_region, expected_dt FROM {table}",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn nested_columns_and_milliseconds() {
+    let sandbox = Sandbox::new();
+    sandbox.json(&["add-files", &fixture("nested"), "--table", "db.nested"]);
+    let milliseconds = fixture("milliseconds");
+    sandbox.json(&[
+        "add-files",
+        &milliseconds,
+        "--table",
+        "db.ms",
+        "--on-unsafe",
+        "allow",
+    ]);
+    check(
+        &sandbox,
+        &[
+            ask("db.nested", "SELECT * FROM {table}"),
+            // PyIceberg 0.12 reads null lists and maps of files without field ids as empty ones.
+            ask("db.nested", "SELECT id, name, address, flag, ratio, raw, born, seen, wall, cheap, dear, vast, day FROM {table}")
+                .scan(&["id", "name", "address", "flag", "ratio", "raw", "born", "seen", "wall", "cheap", "dear", "vast", "day"], ""),
+            ask("db.nested", "SELECT id, address['geo']['lat'] AS lat FROM {table} WHERE address['city'] = 'Oslo'"),
+            ask("db.nested", "SELECT id FROM {table} WHERE address['geo'] IS NULL AND day = DATE '2024-05-02'"),
+            ask("db.nested", "SELECT id, items[1]['price'] AS price, matrix[1][1] AS first FROM {table} WHERE items IS NOT NULL"),
+            ask("db.nested", "SELECT id, vast FROM {table} WHERE vast < 0 OR dear = 0.0001").scan(&["id", "vast"], "vast < 0 OR dear = 0.0001"),
+            ask("db.nested", "SELECT id FROM {table} WHERE seen > TIMESTAMPTZ '2024-05-01 00:00:00.123455+00'")
+                .scan(&["id"], "seen > '2024-05-01T00:00:00.123455+00:00'"),
+            ask("db.nested", "SELECT id FROM {table} WHERE born = DATE '1969-12-31'").scan(&["id"], "born = '1969-12-31'"),
+            // PyIceberg 0.12 reads no file with times in milliseconds.
+            ask("db.ms", "SELECT * FROM {table}"),
+            ask("db.ms", "SELECT id FROM {table} WHERE local = TIMESTAMP '2024-05-01 00:00:00.123'"),
+            ask("db.ms", "SELECT id FROM {table} WHERE instant < TIMESTAMPTZ '1000-01-01 00:00:00+00'"),
+            ask("db.ms", "SELECT id FROM {table} WHERE local > TIMESTAMP '2024-05-01 12:00:00'"),
+        ],
+    );
 }
 
 #[test]
