@@ -103,9 +103,7 @@ def value_of(value, kind: types.DataType):
     if isinstance(value, (bytes, bytearray)):
         return bytes(value).hex()
     if isinstance(value, decimal.Decimal):
-        # Spark gives them with more zeros than their type has.
-        scale = kind.scale if isinstance(kind, types.DecimalType) else 0
-        return f"{value:.{scale}f}"
+        return f"{value:f}"
     if isinstance(value, datetime.datetime):
         zone = "Z" if isinstance(kind, types.TimestampType) else ""
         return value.isoformat(timespec=timespec(value.microsecond)) + zone

@@ -5,6 +5,7 @@
 mod goldens;
 mod laws;
 mod options;
+mod real;
 mod spark_xml;
 
 use std::sync::{Arc, Mutex};
@@ -46,16 +47,21 @@ fn convert(text: &[u8], schema: &Schema, options: &XmlOptions) -> Result<(Vec<Va
     Ok((rows, report))
 }
 
-/// The rows of a batch as JSON. Nulls are left out.
+/// The rows of a batch as JSON.
 fn to_json(batch: &RecordBatch) -> Vec<Value> {
-    let mut writer = LineDelimitedWriter::new(Vec::new());
-    writer.write(batch).unwrap();
-    writer.finish().unwrap();
-    let lines = String::from_utf8(writer.into_inner()).unwrap();
+    let lines = to_lines(batch);
     lines
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
+}
+
+/// The rows of a batch as lines of JSON. Nulls are left out.
+fn to_lines(batch: &RecordBatch) -> String {
+    let mut writer = LineDelimitedWriter::new(Vec::new());
+    writer.write(batch).unwrap();
+    writer.finish().unwrap();
+    String::from_utf8(writer.into_inner()).unwrap()
 }
 
 /// The schema with offsets for the names of zones, which JSON cannot be written with.

@@ -124,6 +124,12 @@ fn cars() {
         .inferred(CARS)
         .values(json!({"/0/comment": "No comment", "/0/year": 2012}))
         .check();
+    case("cars.xml.gz", "ROW", 3).inferred(CARS).check();
+    case("cars.xml.bz2", "ROW", 3).inferred(CARS).check();
+    case("cars-iso-8859-1.xml", "ROW", 3)
+        .with(|options| options.encoding = Some("ISO-8859-1".to_owned()))
+        .values(json!({"/0/comment": "No comment", "/0/year": 2012}))
+        .check();
     case("cars-no-indentation.xml", "ROW", 3)
         .values(json!({"/0/model": "S", "/1/model": "E350", "/2/model": "Volt"}))
         .check();
@@ -347,7 +353,11 @@ fn nesting() {
         .values(json!({"/0/PMTarget": {"_measurementType": "TYPE1", "M1": "0", "M2": "0"}}))
         .check();
     case("fias_house.xml", "House", 37).check();
+    case("fias_house.xml.gz", "House", 37).check();
+    case("fias_house.xml.bz2", "House", 37).check();
     case("fias_house.large.xml", "House", 740).check();
+    case("fias_house.large.xml.gz", "House", 740).check();
+    case("fias_house.large.xml.bz2", "House", 740).check();
     case("basket.xml", "basket", 1)
         .values(json!({"/0/entry/0/key": 9027}))
         .check();
