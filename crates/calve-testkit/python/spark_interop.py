@@ -103,7 +103,9 @@ def value_of(value, kind: types.DataType):
     if isinstance(value, (bytes, bytearray)):
         return bytes(value).hex()
     if isinstance(value, decimal.Decimal):
-        return f"{value:f}"
+        # Spark gives them with more zeros than their type has.
+        scale = kind.scale if isinstance(kind, types.DecimalType) else 0
+        return f"{value:.{scale}f}"
     if isinstance(value, datetime.datetime):
         zone = "Z" if isinstance(kind, types.TimestampType) else ""
         return value.isoformat(timespec=timespec(value.microsecond)) + zone
