@@ -148,7 +148,8 @@ fn find(fields: &[NestedFieldRef], id: i32, path: &mut Vec<String>) -> bool {
             }
             Type::Map(of) => {
                 path.push("key_value".to_owned());
-                find(&[of.key_field.clone(), of.value_field.clone()], id, path)
+                find(std::slice::from_ref(&of.key_field), id, path)
+                    || find(std::slice::from_ref(&of.value_field), id, path)
             }
         };
         if found {

@@ -100,12 +100,12 @@ impl Splitter {
         let one = values.slice(row, 1);
         let literals = arrow_struct_to_literal(&one, &self.partition_type)
             .map_err(|source| DataError::Partition { source })?;
-        let partition = match literals.into_iter().next() {
-            Some(Some(Literal::Struct(partition))) => partition,
-            _ => {
-                let fields = self.partition_type.fields().len();
-                std::iter::repeat_n(None, fields).collect()
-            }
+        let partition = if let Some(Some(Literal::Struct(partition))) = literals.into_iter().next()
+        {
+            partition
+        } else {
+            let fields = self.partition_type.fields().len();
+            std::iter::repeat_n(None, fields).collect()
         };
         self.partitions.insert(key, partition.clone());
         Ok(partition)

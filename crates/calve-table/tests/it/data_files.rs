@@ -1,5 +1,10 @@
 //! Rows into data files, read back by others.
 
+#![expect(
+    clippy::from_iter_instead_of_collect,
+    reason = "so that the type of each array is read first"
+)]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
