@@ -270,7 +270,7 @@ fn rows(answer: &Value) -> Vec<String> {
     let rows = answer.as_array().unwrap().iter();
     let rows = rows.map(|row| {
         let mut row = match row {
-            Value::Object(row) => Value::from_iter(row.values().cloned()),
+            Value::Object(row) => row.values().cloned().collect::<Value>(),
             row => row.clone(),
         };
         row.sort_all_objects();

@@ -52,7 +52,7 @@ fn state(sandbox: &Sandbox, table: &str) -> (String, Vec<i64>) {
 fn rows(answer: &Value) -> Vec<String> {
     let rows = answer.as_array().unwrap().iter();
     let rows = rows.map(|row| match row {
-        Value::Object(row) => Value::from_iter(row.values().cloned()).to_string(),
+        Value::Object(row) => row.values().cloned().collect::<Value>().to_string(),
         row => row.to_string(),
     });
     let mut rows: Vec<String> = rows.collect();

@@ -13,7 +13,7 @@ pub(crate) enum XmlCommand {
     ///
     /// INPUT is a file, a folder or a glob (`s3://bucket/in/*.xml.gz`); compressed files (gz, bz2, zstd,
     /// xz, zip) are read as they are. All rows of all files count, unless a sample is asked for.
-    Infer(WithGlobals<XmlInferFlags>),
+    Infer(WithGlobals<Box<XmlInferFlags>>),
     /// Convert the rows to Parquet, or put them into a table
     ///
     /// Without a schema one is inferred first, so that the input is read twice.
@@ -54,7 +54,7 @@ pub(crate) struct XmlFlags {
     /// What becomes of rows that are malformed or do not fit [default: permissive]
     #[arg(long, value_name = "MODE")]
     pub(crate) mode: Option<ModeFlag>,
-    /// The column that takes the text of bad rows [default: _corrupt_record]
+    /// The column that takes the text of bad rows [default: `_corrupt_record`]
     #[arg(long, value_name = "NAME")]
     pub(crate) corrupt_record_column: Option<String>,
     /// The encoding of documents that do not say, or say it wrongly

@@ -37,12 +37,12 @@ pub(super) struct OutputFile {
 /// Writes rows into files, which appear when [`BlockingWriters::finish`] says so.
 pub(super) struct Sinks {
     relationalizer: Option<Relationalizer>,
-    tables: Vec<Sink>,
+    tables: Vec<TableSink>,
 }
 
-struct Sink {
+struct TableSink {
     table: Option<String>,
-    sink: ParquetSink,
+    files: ParquetSink,
     layout: Layout,
 }
 
@@ -72,9 +72,9 @@ impl Sinks {
         let Some(root) = &layout.relationalize else {
             return Ok(Self {
                 relationalizer: None,
-                tables: vec![Sink {
+                tables: vec![TableSink {
                     table: None,
-                    sink: sink(schema, layout),
+                    files: sink(schema, layout),
                     layout: layout.clone(),
                 }],
             });
@@ -85,9 +85,9 @@ impl Sinks {
                 out: layout.out.join(&table.name),
                 ..layout.clone()
             };
-            Sink {
+            TableSink {
                 table: Some(table.name.clone()),
-                sink: sink(&table.schema, &layout),
+                files: sink(&table.schema, &layout),
                 layout,
             }
         });
@@ -100,11 +100,11 @@ impl Sinks {
     /// Writes the rows of a batch.
     pub(super) fn write(&mut self, batch: &RecordBatch) -> calve::xml::Result<()> {
         match &mut self.relationalizer {
-            None => self.tables[0].sink.write(batch),
+            None => self.tables[0].files.write(batch),
             Some(relationalizer) => {
                 let batches = relationalizer.push(0, batch)?;
                 for (table, batch) in self.tables.iter_mut().zip(&batches) {
-                    table.sink.write(batch)?;
+                    table.files.write(batch)?;
                 }
                 Ok(())
             }
@@ -114,9 +114,9 @@ impl Sinks {
     /// Ends all files.
     pub(super) fn finish(self) -> calve::xml::Result<Vec<OutputFile>> {
         let mut files = Vec::new();
-        for Sink {
+        for TableSink {
             table,
-            sink,
+            files: sink,
             layout,
         } in self.tables
         {
