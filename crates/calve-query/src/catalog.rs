@@ -85,7 +85,8 @@ impl Tables {
             Ok(table) => Ok(Some(Arc::new(table_provider(&table)?))),
             Err(
                 calve_catalog::Error::TableNotFound { .. }
-                | calve_catalog::Error::NamespaceNotFound { .. },
+                | calve_catalog::Error::NamespaceNotFound { .. }
+                | calve_catalog::Error::Name { .. },
             ) => Ok(None),
             Err(error) => Err(Error::from(error)),
         }

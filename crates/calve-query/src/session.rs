@@ -208,9 +208,11 @@ impl Session {
             };
             match self.tables.catalog().load_table(&ident).await {
                 Ok(table) => return Ok(Some(table)),
+                // What the catalog cannot hold is not there: in Glue, `db.t.files` can be no table.
                 Err(
                     calve_catalog::Error::TableNotFound { .. }
-                    | calve_catalog::Error::NamespaceNotFound { .. },
+                    | calve_catalog::Error::NamespaceNotFound { .. }
+                    | calve_catalog::Error::Name { .. },
                 ) => {}
                 Err(error) => return Err(error.into()),
             }
