@@ -114,6 +114,15 @@ pub enum Error {
         #[source]
         source: Cause,
     },
+    /// No credentials were found to sign a request with.
+    #[error("catalog {catalog}: no AWS credentials were found")]
+    NoCredentials {
+        /// The catalog's name.
+        catalog: String,
+        /// What each source of credentials said.
+        #[source]
+        source: Cause,
+    },
     /// The catalog's service asked for fewer requests, or was busy.
     #[error("catalog {catalog} is busy: {action}")]
     Busy {
@@ -181,6 +190,10 @@ impl Failure for Error {
             Self::AccessDenied { .. } => {
                 "check the IAM policy of these credentials and, where AWS Lake Formation governs \
                  the database, its grants on the table and the data location"
+            }
+            Self::NoCredentials { .. } => {
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with AWS_PROFILE, \
+                 or set glue.access-key-id and glue.secret-access-key"
             }
             Self::Busy { .. } => "try again in a moment, or with a lower concurrency",
             Self::Unavailable { .. } => "check the address and the network, then try again",

@@ -66,7 +66,8 @@ impl Failed {
         let catalog = catalog.to_owned();
         let source = self.source;
         match self.kind {
-            Kind::AccessDenied | Kind::NoCredentials => Error::AccessDenied {
+            Kind::NoCredentials => Error::NoCredentials { catalog, source },
+            Kind::AccessDenied => Error::AccessDenied {
                 catalog,
                 action,
                 source,
