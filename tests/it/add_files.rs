@@ -201,7 +201,8 @@ fn a_partition_filter_takes_a_part() {
     exit 2
     --- stdout ---
     --- stderr ---
-    error: [WORKSPACE]/fixtures/ghcn: no partition key `MONTH`: YEAR, ELEMENT
+    error: [WORKSPACE]/fixtures/ghcn: the partition filter names `MONTH`, which is no partition key
+    hint: the partition keys are YEAR, ELEMENT
     ");
 }
 
@@ -228,7 +229,7 @@ fn what_is_refused_leaves_the_table_as_it_was() {
     refused     1
 
     Refused:
-      column `score` is `string` in the file and `float` in the table
+      column `score` is `string` in the file, but `float` in the files before it, of which [WORKSPACE]/fixtures/drift/conflicting/day=2024-01-01/part-0.parquet is the first
         [WORKSPACE]/fixtures/drift/conflicting/day=2024-01-03/part-0.parquet
     --- stderr ---
     note: nothing was committed, because files were refused
@@ -386,6 +387,97 @@ fn bad_sources_are_named() {
     --- stderr ---
     error: --partition-type k: `integer` is not a type of Iceberg: boolean, int, long, float, double, decimal(p,s), date, timestamp, timestamptz, string, …
     ");
+}
+
+/// A flag that would do nothing is a mistake, and told.
+#[test]
+fn no_flag_is_passed_over() {
+    let sandbox = Sandbox::new();
+    let lake = ghcn();
+    let add = |more: &[&str]| {
+        sandbox.run(&[&["add-files", lake.as_str(), "--table", "db.t"][..], more].concat())
+    };
+    assert_snapshot!(add(&["--partition-type", "yr=int"]), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: [WORKSPACE]/fixtures/ghcn: a partition type is given for `yr`, which is no partition key
+    hint: the partition keys are YEAR, ELEMENT
+    ");
+    assert_snapshot!(add(&["--partition-type", "YEAR=int", "--partition-type", "year=long"]), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: partition key `year` is given a type twice
+    ");
+    assert_snapshot!(add(&["--gc", "own", "--property", "gc.enabled=false"]), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: --property gc.enabled=… has no effect here: --gc says the same, or the contrary
+    hint: leave out --property gc.enabled=…
+    ");
+    let new = ["--partition-type", "year=string", "--property", "owner=me"];
+    assert!(add(&new).starts_with("exit 0"));
+    for (more, message) in [
+        (["--format-version", "3"], "format version is 2, not 3"),
+        (
+            ["--property", "owner=you"],
+            "property `owner` is me, not you",
+        ),
+        (
+            ["--property", "colour=red"],
+            "property `colour` is not set, not red",
+        ),
+        (["--gc", "own"], "property `gc.enabled` is false, not true"),
+        (
+            ["--location", "elsewhere"],
+            "location is [DIR]/warehouse/db/t, not [DIR]/elsewhere",
+        ),
+        (
+            ["--partition-type", "year=int"],
+            "type of partition key `year` is string, not int",
+        ),
+    ] {
+        let expected = format!(
+            "exit 2\n--- stdout ---\n--- stderr ---\nerror: table db.t exists, and its {message}\n\
+             hint: leave the option out: it is for a table that is created\n"
+        );
+        assert_eq!(add(&more), expected);
+    }
+    // What is true of the table may be said again.
+    let same = [
+        &new[..],
+        &[
+            "--format-version",
+            "2",
+            "--gc",
+            "protect",
+            "--on-duplicate",
+            "skip",
+        ],
+    ];
+    assert!(add(&same.concat()).starts_with("exit 0"));
+}
+
+#[test]
+fn a_proof_that_fails_does_not_hide_what_was_added() {
+    let sandbox = Sandbox::new();
+    let lake = fixture("drift/conflicting");
+    let add = [
+        "add-files",
+        lake.as_str(),
+        "--table",
+        "db.t",
+        "--on-refused",
+        "skip",
+        "--verify",
+    ];
+    let (code, report) = sandbox.json_with_code(&add);
+    assert_eq!((code, &report["added_files_count"]), (2, &json!(2)));
+    assert!(report["snapshot_id"].is_i64());
+    assert_eq!(report.get("verify"), None);
+    assert_eq!(sandbox.json(&["show", "db.t"])["counts"]["data_files"], 2);
 }
 
 #[test]

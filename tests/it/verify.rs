@@ -100,6 +100,24 @@ fn what_cannot_be_compared_is_named() {
     error: [DIR]/nowhere: no such file or folder
     hint: check the address; nothing has this prefix
     ");
+    let widened = fixture("drift/widened");
+    let verify = |source: &str, more: [&str; 2]| {
+        sandbox.run(&[&["verify", source, "--table", "db.t"][..], &more].concat())
+    };
+    assert_snapshot!(verify(&widened, ["--partition-type", "date=date"]), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: [WORKSPACE]/fixtures/drift/widened: a partition type is given for `date`, which is no partition key
+    hint: the partition keys are day
+    ");
+    assert_snapshot!(verify("iceberg:db.t", ["--partition-type", "day=date"]), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: --partition-type has no effect here: an Iceberg table has no partition folders
+    hint: leave out --partition-type
+    ");
     assert_snapshot!(
         sandbox.run(&["verify", &fixture("drift/widened"), "--table", "db.t", "--snapshot-id", "7"]),
         @"

@@ -15,7 +15,7 @@ pub use clock::{Clock, SystemClock};
 pub use failure::Failure;
 pub use ident::{IdentError, TableIdent};
 pub use location::{Location, LocationError, Scheme};
-pub use progress::{NoProgress, Progress};
+pub use progress::{NoProgress, Progress, Stage};
 
 /// Settings by Iceberg's property names (`type`, `uri`, `s3.endpoint`, …).
 ///

@@ -11,6 +11,32 @@ pub trait Progress: std::fmt::Debug + Send + Sync {
     fn finished(&self, stage: &'static str);
 }
 
+/// A stage that ends when this is dropped, whatever the reason.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    progress: &'a dyn Progress,
+    name: &'static str,
+}
+
+impl<'a> Stage<'a> {
+    /// Begins a stage.
+    pub fn start(progress: &'a dyn Progress, name: &'static str, total: Option<u64>) -> Self {
+        progress.started(name, total);
+        Self { progress, name }
+    }
+
+    /// Counts.
+    pub fn advance(&self, count: u64) {
+        self.progress.advanced(self.name, count);
+    }
+}
+
+impl Drop for Stage<'_> {
+    fn drop(&mut self) {
+        self.progress.finished(self.name);
+    }
+}
+
 /// Hears nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoProgress;

@@ -86,7 +86,7 @@ pub enum Error {
         expected: String,
     },
     /// The filter names a key that the lake does not have.
-    #[error("{location}: no partition key `{key}`: {}", keys(known))]
+    #[error("{location}: the partition filter names `{key}`, which is no partition key")]
     UnknownFilterKey {
         /// The source.
         location: Location,
@@ -98,6 +98,22 @@ pub enum Error {
     /// The filter names a key twice.
     #[error("the partition filter has key `{key}` twice")]
     DuplicateFilterKey {
+        /// The key.
+        key: String,
+    },
+    /// A type is given to a key that the lake does not have.
+    #[error("{location}: a partition type is given for `{key}`, which is no partition key")]
+    UnknownTypeKey {
+        /// The source.
+        location: Location,
+        /// The key that was named.
+        key: String,
+        /// The lake's keys.
+        known: Vec<String>,
+    },
+    /// A key is given two types.
+    #[error("partition key `{key}` is given a type twice")]
+    DuplicateTypeKey {
         /// The key.
         key: String,
     },
@@ -197,6 +213,7 @@ impl Error {
             Self::UnknownFilterKey { .. }
             | Self::DuplicateFilterKey { .. }
             | Self::FilterValue { .. } => "partition_filter",
+            Self::UnknownTypeKey { .. } | Self::DuplicateTypeKey { .. } => "partition_type",
             Self::NoMetastore { .. } => "no_metastore",
             Self::NotParquetTable { .. } => "not_parquet_table",
             Self::PartitionFormat { .. } => "partition_format",
@@ -220,6 +237,12 @@ impl Failure for Error {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::UnknownFilterKey { known, .. } | Self::UnknownTypeKey { known, .. } => {
+                return Some(match known.as_slice() {
+                    [] => "the source is not partitioned".to_owned(),
+                    known => format!("the partition keys are {}", known.join(", ")),
+                });
+            }
             Self::Missing { .. } => "check the address; nothing has this prefix",
             Self::MixedKeys { .. } => {
                 "add each part as a source of its own, or move the file that differs"
@@ -234,6 +257,9 @@ impl Failure for Error {
                 "give the key a type that fits all its values, with `--partition-type KEY=string` for instance"
             }
             Self::NothingMatches { .. } => "compare the filter with the names of the folders",
+            Self::NotParquetTable { kind, .. } if kind == "a view" => {
+                "name the table that the view reads"
+            }
             Self::NotParquetTable { .. } | Self::PartitionFormat { .. } => {
                 "rewrite it with an engine that reads the format"
             }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use calve_base::{Location, Progress, Scheme};
+use calve_base::{Location, Progress, Scheme, Stage};
 use calve_catalog::HiveColumn;
 use calve_storage::Storage;
 use futures::stream::BoxStream;
@@ -78,6 +78,11 @@ impl Lake {
         &self.root
     }
 
+    /// Who hears how far the reading of the lake is.
+    pub fn progress(&self) -> &Arc<dyn Progress> {
+        &self.options.progress
+    }
+
     /// The storage that the files lie in.
     pub fn storage(&self) -> &Storage {
         &self.storage
@@ -105,11 +110,13 @@ impl Lake {
         mut filter: PartitionFilter,
         options: Arc<LakeOptions>,
     ) -> Result<Self> {
-        let fixed_types = options.partition_types.iter();
+        let fixed_types = options.fixed_types();
+        let fixed_types = fixed_types.iter();
         filter
             .set_types(fixed_types.map(|(name, primitive_type)| (name.as_str(), primitive_type)))?;
         let mut surveyed =
             Box::pin(survey(storage, &root, &Arc::new(filter.clone()), &options)).await?;
+        options.check_types(&root, &surveyed.keys)?;
         filter.set_types(types(&surveyed.keys))?;
         let filter = Arc::new(filter);
         if surveyed.perhaps {
@@ -140,6 +147,7 @@ impl Lake {
         if let Some(key) = filter.unknown_key(source.keys()) {
             return Err(source.unknown_key(key));
         }
+        options.check_types(source.location(), source.keys())?;
         filter.set_types(types(source.keys()))?;
         let mut lake = Self {
             storage: storage.clone(),
@@ -167,12 +175,12 @@ impl Lake {
 
     /// The first pass over a table's partitions.
     async fn count(&mut self) -> Result<()> {
-        let counter = Counter::start(self.options.progress.as_ref());
+        let stage = Stage::start(self.options.progress.as_ref(), STAGE, None);
         let mut totals = Totals::default();
         let mut last: Option<Values> = None;
         let mut entries = self.files();
         while let Some(entry) = entries.try_next().await? {
-            counter.advance();
+            stage.advance(1);
             match entry {
                 LakeEntry::Skipped(_) => totals.skipped += 1,
                 LakeEntry::File(file) => {
@@ -184,7 +192,7 @@ impl Lake {
                 }
             }
         }
-        drop(counter);
+        drop(stage);
         self.totals = totals;
         Ok(())
     }
@@ -212,15 +220,15 @@ async fn survey(
     options: &LakeOptions,
 ) -> Result<Surveyed> {
     let reader = options.reader(root, Layout::Partitioned);
-    let fixed_types = options.partition_types.clone();
+    let fixed_types = options.fixed_types();
     let mut survey = Survey::new(reader, root.clone(), Arc::clone(filter), fixed_types);
     let mut listing = options.tree(storage, root, filter).list();
-    let counter = Counter::start(options.progress.as_ref());
+    let stage = Stage::start(options.progress.as_ref(), STAGE, None);
     while let Some(found) = listing.try_next().await? {
         survey.absorb(found)?;
-        counter.advance();
+        stage.advance(1);
     }
-    drop(counter);
+    drop(stage);
     match survey.finish() {
         Err(Error::Missing { location }) if is_local_folder(storage, root).await? => {
             Err(Error::Empty {
@@ -264,26 +272,6 @@ impl LakeOptions {
             recursive: self.recursive,
             concurrency: self.concurrency.max(1),
         }
-    }
-}
-
-/// Reports a stage that ends when this is dropped.
-struct Counter<'a>(&'a dyn Progress);
-
-impl<'a> Counter<'a> {
-    fn start(progress: &'a dyn Progress) -> Self {
-        progress.started(STAGE, None);
-        Self(progress)
-    }
-
-    fn advance(&self) {
-        self.0.advanced(STAGE, 1);
-    }
-}
-
-impl Drop for Counter<'_> {
-    fn drop(&mut self) {
-        self.0.finished(STAGE);
     }
 }
 

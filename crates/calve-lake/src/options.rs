@@ -5,6 +5,9 @@ use calve_base::{Clock, Location, NoProgress, Progress, SystemClock, TableIdent}
 use calve_catalog::Catalog;
 use iceberg::spec::PrimitiveType;
 
+use crate::hive_path::same_name;
+use crate::{Error, PartitionKey, Result};
+
 /// How many listing requests are under way at once unless told otherwise.
 pub const DEFAULT_CONCURRENCY: usize = 32;
 
@@ -38,8 +41,11 @@ pub enum Recursive {
 #[derive(Debug, Clone)]
 pub struct LakeOptions {
     /// Types of partition keys, by name in any case: instead of the metastore's or inferred ones.
-    /// Names that the lake does not have are no error.
+    /// A name that the lake does not have is an error.
     pub partition_types: Vec<(String, PrimitiveType)>,
+    /// Types of the columns of a table that the lake belongs to, by name in any case: they are the
+    /// types of partition keys that `partition_types` does not name. Other names mean nothing here.
+    pub column_types: Vec<(String, PrimitiveType)>,
     /// Keys, in any case, and the values that partitions must have. `__HIVE_DEFAULT_PARTITION__`
     /// stands for null, and so does `null` unless the key is text.
     pub partition_filter: Vec<(String, String)>,
@@ -59,6 +65,7 @@ impl Default for LakeOptions {
     fn default() -> Self {
         Self {
             partition_types: Vec::new(),
+            column_types: Vec::new(),
             partition_filter: Vec::new(),
             recursive: Recursive::default(),
             allow_table_formats: false,
@@ -66,6 +73,36 @@ impl Default for LakeOptions {
             clock: Arc::new(SystemClock),
             progress: Arc::new(NoProgress),
         }
+    }
+}
+
+impl LakeOptions {
+    /// The types that partition keys are given.
+    pub(crate) fn fixed_types(&self) -> Vec<(String, PrimitiveType)> {
+        let named = |name: &str| {
+            let mut types = self.partition_types.iter();
+            types.any(|(other, _)| same_name(other, name))
+        };
+        let others = self.column_types.iter().filter(|(name, _)| !named(name));
+        self.partition_types.iter().chain(others).cloned().collect()
+    }
+
+    /// Checks that each partition type is for one of the keys, and the only one.
+    pub(crate) fn check_types(&self, root: &Location, keys: &[PartitionKey]) -> Result<()> {
+        for (index, (name, _)) in self.partition_types.iter().enumerate() {
+            if !keys.iter().any(|key| same_name(&key.name, name)) {
+                return Err(Error::UnknownTypeKey {
+                    location: root.clone(),
+                    key: name.clone(),
+                    known: keys.iter().map(|key| key.name.clone()).collect(),
+                });
+            }
+            let before = &self.partition_types[..index];
+            if before.iter().any(|(other, _)| same_name(other, name)) {
+                return Err(Error::DuplicateTypeKey { key: name.clone() });
+            }
+        }
+        Ok(())
     }
 }
 

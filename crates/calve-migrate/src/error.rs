@@ -10,6 +10,18 @@ pub enum Error {
         /// The table.
         table: TableIdent,
     },
+    /// The table exists, and is not as an option says that a new one should be.
+    #[error("table {table} exists, and its {what} is {actual}, not {given}")]
+    TargetDiffers {
+        /// The table.
+        table: TableIdent,
+        /// What differs: `format version`, ``property `owner` ``.
+        what: String,
+        /// What was asked for.
+        given: String,
+        /// What the table has.
+        actual: String,
+    },
     /// There is no file to take a schema from.
     #[error("{source_name}: no Parquet file to take the schema of {table} from")]
     NoSchema {
@@ -123,6 +135,9 @@ impl Failure for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::TargetMissing { .. } => Some("create the table first, or leave out --no-create".to_owned()),
+            Self::TargetDiffers { .. } => {
+                Some("leave the option out: it is for a table that is created".to_owned())
+            }
             Self::NoSchema { .. } => {
                 Some("create the table with a schema first, or point at a folder that holds Parquet files".to_owned())
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use calve_base::Location;
+use calve_base::{Location, Stage};
 use calve_lake::footer::FooterReader;
 use calve_lake::{Lake, LakeEntry, LakeFile, PartitionKey};
 use calve_parquet::{HiveColumn, SchemaCache, SchemaUnion, TypePolicy};
@@ -28,6 +28,8 @@ use crate::read::{
 use crate::{Error, Result};
 use union::{ColumnUnion, Unusable};
 
+/// What is counted while a lake's columns are learnt.
+const STAGE: &str = "footers read";
 /// How many footers are read at once.
 const FOOTER_CONCURRENCY: usize = 32;
 
@@ -98,7 +100,9 @@ pub async fn lake_provider(lake: &Lake) -> Result<LakeTable> {
         .boxed();
     let mut files = Vec::new();
     let mut partitions = Partitions::new(keys);
+    let stage = Stage::start(lake.progress().as_ref(), STAGE, Some(lake.totals().files));
     while let Some((file, footer)) = footers.try_next().await? {
+        stage.advance(1);
         union.absorb(&schemas.get(&footer), &file.location)?;
         let rows = footer
             .row_groups()

@@ -24,6 +24,7 @@ mod compare;
 mod error;
 mod partition;
 mod profile;
+mod rows_read;
 mod side;
 mod verify;
 

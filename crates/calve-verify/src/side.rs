@@ -7,11 +7,13 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::util::display::array_value_to_string;
+use calve_base::{NoProgress, Progress};
 use datafusion::catalog::TableProvider;
 use datafusion::common::Column as ColumnName;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{AggregateUDF, Expr, lit};
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
@@ -19,6 +21,7 @@ use futures::TryStreamExt;
 use crate::aggregate::{Look, ProfileFunction};
 use crate::partition::Value;
 use crate::profile::Profiles;
+use crate::rows_read::with_rows_read;
 use crate::{Error, Result};
 
 /// What Hive writes in place of a null.
@@ -32,6 +35,10 @@ pub(crate) struct Side {
     pub(crate) provider: Arc<dyn TableProvider>,
     /// The columns to group by, as this side spells them.
     pub(crate) keys: Vec<String>,
+    /// Who hears how many rows have been read.
+    progress: Arc<dyn Progress>,
+    /// What the rows read are called.
+    stage: &'static str,
 }
 
 /// A partition of a side.
@@ -55,12 +62,25 @@ impl Side {
             name: name.to_owned(),
             provider,
             keys: Vec::new(),
+            progress: Arc::new(NoProgress),
+            stage: "rows read",
         };
         side.keys = keys
             .iter()
             .map(|key| side.column(key).map(|(name, _)| name))
             .collect::<Result<_>>()?;
         Ok(side)
+    }
+
+    /// Says who hears how many rows have been read, and what they are called there.
+    pub(crate) fn with_progress(
+        mut self,
+        progress: &Arc<dyn Progress>,
+        stage: &'static str,
+    ) -> Self {
+        self.progress = Arc::clone(progress);
+        self.stage = stage;
+        self
     }
 
     /// This side's spelling of a column, and its type.
@@ -124,11 +144,18 @@ impl Side {
             let columns = columns.iter().map(|(column, _)| named(column)).collect();
             aggregates.push(function.call(columns).alias("profile"));
         }
-        let mut batches = rows.aggregate(keys, aggregates)?.execute_stream().await?;
+        let rows = rows.aggregate(keys, aggregates)?;
+        let task = Arc::new(rows.task_ctx());
+        let plan = rows.create_physical_plan().await?;
+        let mut batches = execute_stream(Arc::clone(&plan), task)?;
         let mut groups = Groups::new();
-        while let Some(batch) = batches.try_next().await? {
-            self.collect(&batch, &mut groups)?;
-        }
+        let read = async {
+            while let Some(batch) = batches.try_next().await? {
+                self.collect(&batch, &mut groups)?;
+            }
+            Ok::<_, DataFusionError>(())
+        };
+        with_rows_read(&plan, self.progress.as_ref(), self.stage, read).await?;
         if self.keys.is_empty() {
             // A table without rows is equal to another one.
             groups.retain(|_, group| group.rows > 0);

@@ -3,7 +3,7 @@
 use std::future::IntoFuture;
 use std::sync::Arc;
 
-use calve_base::TableIdent;
+use calve_base::{NoProgress, Progress, TableIdent};
 use calve_catalog::{Catalog, Table};
 use calve_lake::{Lake, LakeOptions, Source};
 use calve_query::{Session, SessionOptions, lake_provider, table_provider, table_provider_at};
@@ -69,6 +69,7 @@ pub struct Verify {
     partition_filter: Vec<(String, String)>,
     snapshot_id: Option<i64>,
     session_options: SessionOptions,
+    progress: Arc<dyn Progress>,
 }
 
 impl Verify {
@@ -82,6 +83,7 @@ impl Verify {
             partition_filter: Vec::new(),
             snapshot_id: None,
             session_options: SessionOptions::default(),
+            progress: Arc::new(NoProgress),
         }
     }
 
@@ -106,6 +108,12 @@ impl Verify {
     /// Sets the bounds of the queries: memory, spill folder, parts at once.
     pub fn with_session_options(mut self, options: SessionOptions) -> Self {
         self.session_options = options;
+        self
+    }
+
+    /// Where to report how far it is.
+    pub fn with_progress(mut self, progress: Arc<dyn Progress>) -> Self {
+        self.progress = progress;
         self
     }
 }
@@ -133,8 +141,10 @@ impl Verify {
             .map_err(|source| Error::Session { source })?;
         let comparison = compare_sides(
             session.context(),
-            Side::new(&source_name, source, &keys)?,
-            Side::new(&format!("table {}", self.table), provider, &keys)?,
+            Side::new(&source_name, source, &keys)?
+                .with_progress(&self.progress, "source rows read"),
+            Side::new(&format!("table {}", self.table), provider, &keys)?
+                .with_progress(&self.progress, "table rows read"),
             &CompareOptions {
                 keys: keys.clone(),
                 level: self.level,
@@ -180,7 +190,8 @@ impl Verify {
             VerifySource::Lake { source, options } => {
                 let name = source.to_string();
                 let mut options = options.as_ref().clone();
-                options.partition_types.extend(column_types(table));
+                options.progress = Arc::clone(&self.progress);
+                options.column_types.extend(column_types(table));
                 options
                     .partition_filter
                     .extend(self.partition_filter.iter().cloned());

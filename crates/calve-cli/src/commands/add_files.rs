@@ -4,7 +4,7 @@ use std::sync::Arc;
 use calve::AddFiles;
 use calve::base::{Location, units};
 use calve::catalog::Catalog;
-use calve::migrate::{Plan, Report};
+use calve::migrate::{Plan, Refused, Report};
 use serde::Serialize;
 
 use super::{Context, verify};
@@ -16,6 +16,9 @@ use crate::text_table::{counted, pairs, push_line};
 
 /// How many entries of a list people are shown; JSON has more.
 const SHOWN_ENTRIES: usize = 20;
+
+/// The reason for which files that contradict others are refused.
+const TYPE_CONFLICT: &str = "type_conflict";
 
 /// Puts the files of a lake into a table, where they lie.
 pub(crate) async fn add_files(
@@ -34,14 +37,25 @@ pub(crate) async fn add_files(
     let report = operation.await?;
     let verify = match proof {
         Some(proof) if report.metadata_location.is_some() => {
-            Some(verify::prove(context, catalog, proof).await?)
+            verify::prove(context, catalog, proof).await.map(Some)
         }
-        _ => None,
+        _ => Ok(None),
+    };
+    // What was committed is told, whatever becomes of the proof.
+    let (verify, failure) = match verify {
+        Ok(verify) => (verify, None),
+        Err(error) => (
+            None,
+            Some(error.context("the files are added, but not compared")),
+        ),
     };
     let outcome = Outcome { report, verify };
     context.printer.print(&outcome)?;
     tell(context, &outcome.report.plan);
-    Ok(outcome.status())
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(outcome.status()),
+    }
 }
 
 /// What was added, and the proof that it is what the source holds.
@@ -86,14 +100,18 @@ async fn operation(
         .with_recursive(settings.recursive)
         .with_create(settings.create)
         .with_properties(settings.properties)
-        .with_format_version(settings.format_version)
         .with_duplicates(settings.duplicates)
         .with_on_unsafe(settings.on_unsafe)
         .with_on_refused(settings.on_refused)
         .with_extra_columns(settings.allow_extra_columns)
-        .with_garbage_collection(settings.garbage_collection)
         .with_int96(settings.int96)
         .with_progress(Arc::new(context.bars.clone()));
+    if let Some(format_version) = settings.format_version {
+        operation = operation.with_format_version(format_version);
+    }
+    if let Some(garbage_collection) = settings.garbage_collection {
+        operation = operation.with_garbage_collection(garbage_collection);
+    }
     if let Some(location) = settings.location {
         operation = operation.with_location(location);
     }
@@ -169,20 +187,32 @@ fn render(plan: &Plan, further: &[(&str, String)], text: &mut String) {
     section("Differing schemas", drifted, text);
 }
 
-/// What is refused, each reason once, with the number of files it holds for.
+/// What is refused, each reason once. Files that contradict others are named, because they are what
+/// is wrong; of those that share a rule there may be as many as in the lake.
 fn refusals(plan: &Plan) -> Vec<String> {
-    let mut groups: Vec<(&str, &Location, u64)> = Vec::new();
+    let mut groups: Vec<(&Refused, Vec<&Location>)> = Vec::new();
     for refused in &plan.refused {
-        let message = refused.message.as_str();
-        match groups.iter_mut().find(|(known, ..)| *known == message) {
-            Some((_, _, count)) => *count += 1,
-            None => groups.push((message, &refused.file, 1)),
+        match groups
+            .iter_mut()
+            .find(|(first, _)| first.message == refused.message)
+        {
+            Some((_, files)) => files.push(&refused.file),
+            None => groups.push((refused, vec![&refused.file])),
         }
     }
-    groups
-        .into_iter()
-        .map(|(message, file, count)| with_example(message, file, count))
-        .collect()
+    let describe = |(first, files): (&Refused, Vec<&Location>)| {
+        if first.reason != TYPE_CONFLICT {
+            return with_example(&first.message, files[0], files.len() as u64);
+        }
+        let mut lines = vec![first.message.clone()];
+        lines.extend(files.iter().take(SHOWN_ENTRIES).map(ToString::to_string));
+        let rest = files.len().saturating_sub(SHOWN_ENTRIES);
+        if rest > 0 {
+            lines.push(format!("… and {rest} more"));
+        }
+        lines.join("\n    ")
+    };
+    groups.into_iter().map(describe).collect()
 }
 
 /// What else the type policy says, each rule once.

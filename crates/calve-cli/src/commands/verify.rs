@@ -53,7 +53,8 @@ pub(super) async fn prove(
     let mut verify = Verify::new(catalog, source, settings.table)
         .with_level(settings.level)
         .with_partition_filter(settings.partition_filter)
-        .with_session_options(context.session_options());
+        .with_session_options(context.session_options())
+        .with_progress(Arc::new(context.bars.clone()));
     if let Some(snapshot_id) = settings.snapshot_id {
         verify = verify.with_snapshot(snapshot_id);
     }

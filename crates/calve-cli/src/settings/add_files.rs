@@ -11,6 +11,9 @@ use crate::flags::{
     AddFilesFlags, GcFlag, Int96Flag, OnDuplicateFlag, OnRefusedFlag, OnUnsafeFlag,
 };
 
+/// The property that `--gc` sets.
+const GC_ENABLED: &str = "gc.enabled";
+
 /// What `calve add-files` is told.
 #[derive(Debug, Clone)]
 pub(crate) struct AddFilesSettings {
@@ -22,12 +25,12 @@ pub(crate) struct AddFilesSettings {
     pub(crate) create: bool,
     pub(crate) location: Option<Location>,
     pub(crate) properties: Properties,
-    pub(crate) format_version: FormatVersion,
+    pub(crate) format_version: Option<FormatVersion>,
     pub(crate) duplicates: DuplicateFiles,
     pub(crate) on_unsafe: OnUnsafe,
     pub(crate) on_refused: OnRefused,
     pub(crate) allow_extra_columns: bool,
-    pub(crate) garbage_collection: GarbageCollection,
+    pub(crate) garbage_collection: Option<GarbageCollection>,
     pub(crate) int96: Int96,
     /// Whether, and how closely, source and table are compared afterwards.
     pub(crate) verify: Option<Level>,
@@ -48,6 +51,12 @@ impl AddFilesSettings {
         if matches!(source, SourceSettings::IcebergTable(_)) {
             return Err(Error::IcebergSource { text: flags.source });
         }
+        if flags.gc.is_some() && flags.property.iter().any(|(key, _)| key == GC_ENABLED) {
+            return Err(Error::Useless {
+                flag: "--property gc.enabled=…",
+                reason: "--gc says the same, or the contrary",
+            });
+        }
         let location = flags.location.map(|text| settings.location(&text));
         Ok(Self {
             source,
@@ -58,11 +67,11 @@ impl AddFilesSettings {
             create: !flags.no_create,
             location: location.transpose()?,
             properties: flags.property.into_iter().collect(),
-            format_version: match flags.format_version {
-                Some(1) => FormatVersion::V1,
-                Some(3) => FormatVersion::V3,
+            format_version: flags.format_version.map(|number| match number {
+                1 => FormatVersion::V1,
+                3 => FormatVersion::V3,
                 _ => FormatVersion::V2,
-            },
+            }),
             duplicates,
             on_unsafe: match flags.on_unsafe {
                 Some(OnUnsafeFlag::Allow) => OnUnsafe::Allow,
@@ -73,10 +82,10 @@ impl AddFilesSettings {
                 Some(OnRefusedFlag::Fail) | None => OnRefused::Fail,
             },
             allow_extra_columns: flags.allow_extra_columns,
-            garbage_collection: match flags.gc {
-                Some(GcFlag::Own) => GarbageCollection::Own,
-                Some(GcFlag::Protect) | None => GarbageCollection::Protect,
-            },
+            garbage_collection: flags.gc.map(|flag| match flag {
+                GcFlag::Own => GarbageCollection::Own,
+                GcFlag::Protect => GarbageCollection::Protect,
+            }),
             int96: match flags.int96 {
                 Some(Int96Flag::Instant) => Int96::Instant,
                 Some(Int96Flag::Local) => Int96::Local,

@@ -54,6 +54,12 @@ pub(crate) enum Error {
     /// A text is no list of partition fields.
     #[error("--partition-by: {0}")]
     PartitionBy(#[from] calve::migrate::PartitionByError),
+    /// A flag that would do nothing.
+    #[error("{flag} has no effect here: {reason}")]
+    Useless {
+        flag: &'static str,
+        reason: &'static str,
+    },
     /// A text is no location.
     #[error(transparent)]
     Location(#[from] LocationError),
@@ -91,6 +97,7 @@ impl Failure for Error {
             Self::IcebergSource { .. } => Some(
                 "name a folder of Parquet files, or a Hive-style table as glue:db.table".to_owned(),
             ),
+            Self::Useless { flag, .. } => Some(format!("leave out {flag}")),
             _ => None,
         }
     }

@@ -25,8 +25,21 @@ impl VerifySettings {
     /// # Errors
     /// When a name, a location or a type means nothing.
     pub(crate) fn resolve(flags: VerifyFlags, settings: &Settings) -> Result<Self, Error> {
+        let source = SourceSettings::parse(&flags.source, settings)?;
+        if matches!(source, SourceSettings::IcebergTable(_)) {
+            let given = [
+                ("--partition-type", !flags.partition_type.is_empty()),
+                ("--recursive", flags.recursive.is_some()),
+            ];
+            if let Some((flag, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
+                return Err(Error::Useless {
+                    flag,
+                    reason: "an Iceberg table has no partition folders",
+                });
+            }
+        }
         Ok(Self {
-            source: SourceSettings::parse(&flags.source, settings)?,
+            source,
             table: Settings::table(&flags.table)?,
             level: flags.level.map_or_else(Level::default, level),
             snapshot_id: flags.snapshot_id,

@@ -64,7 +64,7 @@ impl HiveSource {
         })?;
         let table = metastore.load_hive_table(ident).await?;
         let location = table::check(&table)?;
-        let keys: Arc<[PartitionKey]> = table::keys(&table, &options.partition_types)?.into();
+        let keys: Arc<[PartitionKey]> = table::keys(&table, &options.fixed_types())?.into();
         let projection = Projection::of(&table, &location, &keys, options.clock.as_ref())?;
         let warnings = table::warnings(&table);
         Ok(Self {

@@ -90,7 +90,7 @@ fn null_and_what_only_looks_like_it() {
 #[test]
 fn types_that_are_given() {
     let types = |kind: PrimitiveType| With {
-        types: vec![("K", kind), ("other", PrimitiveType::Int)],
+        types: vec![("K", kind)],
         ..With::default()
     };
     check(
@@ -266,7 +266,24 @@ fn filters() {
     check(
         &paths,
         filtered(&[("year", "2023")]),
-        &["error: memory:///lake: no partition key `year`: y, m"],
+        &["error: memory:///lake: the partition filter names `year`, which is no partition key"],
+    );
+    let typed = |types: &[&'static str]| With {
+        types: types
+            .iter()
+            .map(|name| (*name, PrimitiveType::String))
+            .collect(),
+        ..With::default()
+    };
+    check(
+        &paths,
+        typed(&["Y", "year"]),
+        &["error: memory:///lake: a partition type is given for `year`, which is no partition key"],
+    );
+    check(
+        &paths,
+        typed(&["m", "M"]),
+        &["error: partition key `M` is given a type twice"],
     );
     check(
         &paths,

@@ -20,7 +20,7 @@ use super::target::Target;
 use crate::{Error, Result};
 
 /// The table property that keeps maintenance from deleting data files.
-const GC_ENABLED: &str = "gc.enabled";
+pub(super) const GC_ENABLED: &str = "gc.enabled";
 /// The table property that names the codec of files written later; engines differ in the default.
 const PARQUET_CODEC: &str = "write.parquet.compression-codec";
 const DEFAULT_PARQUET_CODEC: &str = "zstd";
@@ -35,7 +35,7 @@ pub(super) struct Blueprint {
     /// Properties that the user wants a new table to have.
     pub(super) properties: Properties,
     pub(super) format_version: FormatVersion,
-    pub(super) garbage_collection: GarbageCollection,
+    pub(super) garbage_collection: Option<GarbageCollection>,
     /// The id of a new table.
     pub(super) uuid: Uuid,
     pub(super) created_ms: i64,
@@ -98,7 +98,7 @@ impl Blueprint {
             properties.get(GC_ENABLED).map(String::as_str),
             self.garbage_collection,
         ) {
-            (Some("false"), _) | (None, GarbageCollection::Protect) => format!(
+            (Some("false"), _) | (None, None) | (_, Some(GarbageCollection::Protect)) => format!(
                 "{GC_ENABLED}=false: the files still belong to the lake, so expiring snapshots will not delete them; \
                  set {GC_ENABLED}=true when the table alone owns them"
             ),
@@ -148,7 +148,7 @@ impl Blueprint {
         let mut properties = self.properties.clone();
         let codec = DEFAULT_PARQUET_CODEC.to_owned();
         properties.entry(PARQUET_CODEC.to_owned()).or_insert(codec);
-        if self.garbage_collection == GarbageCollection::Protect {
+        if self.garbage_collection != Some(GarbageCollection::Own) {
             properties
                 .entry(GC_ENABLED.to_owned())
                 .or_insert_with(|| "false".to_owned());
@@ -187,11 +187,16 @@ fn add_names(mapping: &mut NameMapping, seen: &[MappedField]) {
     }
 }
 
-/// Sets `gc.enabled=false` where the table says nothing of its own.
-fn protect(garbage_collection: GarbageCollection) -> MetadataChange {
+/// Sets `gc.enabled=false`: where the table says nothing of its own, or always if told so.
+fn protect(garbage_collection: Option<GarbageCollection>) -> MetadataChange {
     Arc::new(move |base: &TableMetadata, builder| {
-        let own = garbage_collection == GarbageCollection::Own;
-        if own || base.properties().contains_key(GC_ENABLED) {
+        let before = base.properties().get(GC_ENABLED);
+        let sets = match garbage_collection {
+            None => before.is_none(),
+            Some(GarbageCollection::Protect) => before.is_none_or(|value| value != "false"),
+            Some(GarbageCollection::Own) => false,
+        };
+        if !sets {
             return Ok(builder);
         }
         let property = HashMap::from([(GC_ENABLED.to_owned(), "false".to_owned())]);

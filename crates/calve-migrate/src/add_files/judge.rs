@@ -1,8 +1,9 @@
 //! Whether one file fits the table, and what manifest entry it becomes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use calve_base::Location;
 use calve_lake::LakeFile;
 use calve_parquet::{
     ColumnMapping, Drift, FileMetrics, FileSchema, Finding, FindingCode, MetricsConfig,
@@ -25,6 +26,9 @@ pub(super) struct Judge {
     rules: Rules,
     /// What each distinct file schema means for the table, by fingerprint.
     prepared: HashMap<u128, Arc<Prepared>>,
+    /// Where columns that no table or metastore declares came from: the first file that has them, in
+    /// lower case.
+    first_files: HashMap<String, Location>,
     /// Whether the union may have changed since the schema was last taken.
     grown: bool,
 }
@@ -42,6 +46,8 @@ pub(super) struct Rules {
     pub(super) properties: HashMap<String, String>,
     pub(super) spec_id: i32,
     pub(super) partition: PartitionRules,
+    /// The columns that the table or a metastore declares, in lower case.
+    pub(super) declared: HashSet<String>,
 }
 
 /// What became of a file.
@@ -84,6 +90,7 @@ impl Judge {
             union,
             rules,
             prepared: HashMap::new(),
+            first_files: HashMap::new(),
             grown: true,
         }
     }
@@ -103,7 +110,7 @@ impl Judge {
         let schema = cache.get(footer);
         let prepared = match self.prepared.get(&schema.fingerprint) {
             Some(prepared) => Arc::clone(prepared),
-            None => self.prepare(&schema),
+            None => self.prepare(&schema, &file.location),
         };
         let verdict = self
             .verdict(file, footer, &prepared, &own)
@@ -145,12 +152,15 @@ impl Judge {
         }
     }
 
-    fn prepare(&mut self, schema: &FileSchema) -> Arc<Prepared> {
+    fn prepare(&mut self, schema: &FileSchema, file: &Location) -> Arc<Prepared> {
         let refusals = self.refusals(&schema.findings);
         let (drift, outcome) = if refusals.is_empty() {
             match self.usable(schema) {
-                Ok((drift, usable)) => (drift, Ok(usable)),
-                Err(error) => (Arc::from([]), Err(vec![Refusal::of(&error)])),
+                Ok((drift, usable)) => {
+                    self.remember_columns(schema, file);
+                    (drift, Ok(usable))
+                }
+                Err(error) => (Arc::from([]), Err(vec![self.refusal(&error)])),
             }
         } else {
             (Arc::from([]), Err(refusals))
@@ -171,6 +181,39 @@ impl Judge {
         let metrics = MetricsConfig::new(&self.rules.properties, &self.union.schema()?)?;
         self.rules.partition.bind(&self.union.schema()?);
         Ok((drift, Usable { mapping, metrics }))
+    }
+
+    fn remember_columns(&mut self, schema: &FileSchema, file: &Location) {
+        for field in &schema.fields {
+            let name = field.name.to_lowercase();
+            if !self.rules.declared.contains(&name) {
+                self.first_files.entry(name).or_insert_with(|| file.clone());
+            }
+        }
+    }
+
+    /// Why a schema does not fit. Where files contradict each other, the one that came first is named.
+    fn refusal(&self, error: &calve_parquet::Error) -> Refusal {
+        let mut refusal = Refusal::of(error);
+        if let calve_parquet::Error::TypeConflict {
+            column,
+            file_type,
+            table_type,
+        } = error
+        {
+            let column_of_table = column.to_lowercase();
+            let names = column_of_table.match_indices('.').map(|(end, _)| end);
+            let first = names
+                .chain([column_of_table.len()])
+                .find_map(|end| self.first_files.get(&column_of_table[..end]));
+            if let Some(first) = first {
+                refusal.message = format!(
+                    "column `{column}` is `{file_type}` in the file, but `{table_type}` in the files before it, \
+                     of which {first} is the first"
+                );
+            }
+        }
+        refusal
     }
 
     /// The findings that keep a file out.

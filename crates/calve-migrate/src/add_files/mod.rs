@@ -5,6 +5,12 @@
 //! then makes them all visible, or none. Spark's `add_files`, with what its users miss: the schema is
 //! checked, partition values keep their types, nothing is listed that the filter leaves out, and a
 //! conflicting commit never has a footer read again.
+//!
+//! Files are judged one by one in the order of the listing (by path, or by the partitions of the
+//! metastore), whatever the order in which their footers arrive. So the outcome is the same each time: a
+//! new table's columns are numbered in that order, and where two files contradict each other in the
+//! type of a column, the one that is listed first decides. Each later one that contradicts it is refused,
+//! by its name and with both types.
 
 mod blueprint;
 mod judge;
@@ -105,12 +111,12 @@ struct Options {
     create: bool,
     location: Option<Location>,
     properties: Properties,
-    format_version: FormatVersion,
+    format_version: Option<FormatVersion>,
     duplicates: DuplicateFiles,
     on_unsafe: OnUnsafe,
     on_refused: OnRefused,
     allow_extra_columns: bool,
-    garbage_collection: GarbageCollection,
+    garbage_collection: Option<GarbageCollection>,
     int96: Int96,
     concurrency: usize,
 }
@@ -130,12 +136,12 @@ impl AddFiles {
                 create: true,
                 location: None,
                 properties: Properties::new(),
-                format_version: FormatVersion::V2,
+                format_version: None,
                 duplicates: DuplicateFiles::default(),
                 on_unsafe: OnUnsafe::default(),
                 on_refused: OnRefused::default(),
                 allow_extra_columns: false,
-                garbage_collection: GarbageCollection::default(),
+                garbage_collection: None,
                 int96: Int96::default(),
                 concurrency: DEFAULT_CONCURRENCY,
             },
@@ -150,7 +156,8 @@ impl AddFiles {
         self
     }
 
-    /// Fixes the types of partition keys that would be inferred.
+    /// Fixes the types of partition keys that would be inferred. Each must be a key of the source, and
+    /// those of an existing table's partition columns must be the table's.
     pub fn with_partition_types(mut self, types: Vec<(String, PrimitiveType)>) -> Self {
         self.options.partition_types = types;
         self
@@ -168,21 +175,22 @@ impl AddFiles {
         self
     }
 
-    /// Where a table that is created keeps its metadata. Default: where the catalog says.
+    /// Where a table that is created keeps its metadata. Default: where the catalog says. A table
+    /// that exists must lie there.
     pub fn with_location(mut self, location: Location) -> Self {
         self.options.location = Some(location);
         self
     }
 
-    /// Sets properties of a table that is created.
+    /// Sets properties of a table that is created. One that exists must have them.
     pub fn with_properties(mut self, properties: Properties) -> Self {
         self.options.properties = properties;
         self
     }
 
-    /// The format version of a table that is created. Default: 2.
+    /// The format version of a table that is created. Default: 2. One that exists must have it.
     pub fn with_format_version(mut self, format_version: FormatVersion) -> Self {
-        self.options.format_version = format_version;
+        self.options.format_version = Some(format_version);
         self
     }
 
@@ -210,9 +218,10 @@ impl AddFiles {
         self
     }
 
-    /// Whether table maintenance may delete the added files. Default: no.
+    /// Whether table maintenance may delete the added files. Default: no, unless the table's own
+    /// `gc.enabled` says so. A table that has `gc.enabled=false` cannot be made to own files here.
     pub fn with_garbage_collection(mut self, garbage_collection: GarbageCollection) -> Self {
-        self.options.garbage_collection = garbage_collection;
+        self.options.garbage_collection = Some(garbage_collection);
         self
     }
 

@@ -1,5 +1,6 @@
 //! One run: the target and the lake are opened and matched, the lake is surveyed, the rest is committed.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use calve_catalog::Table;
@@ -8,7 +9,7 @@ use calve_parquet::{
     HiveColumn, NAME_MAPPING_PROPERTY, NameMapping, SchemaCache, SchemaUnion, TypePolicy, type_text,
 };
 use calve_table::{Append, DEFAULT_MANIFEST_CONCURRENCY, FileSet, new_snapshot_id};
-use iceberg::spec::{PrimitiveType, TableMetadata, Type};
+use iceberg::spec::{FormatVersion, PrimitiveType, TableMetadata, Type};
 use uuid::Uuid;
 
 use super::blueprint::Blueprint;
@@ -17,7 +18,7 @@ use super::partition::PartitionRules;
 use super::report::{Plan, Report};
 use super::survey::{Sink, Survey};
 use super::target::{PartitionSource, Target, choose_spec};
-use super::{AddFiles, DuplicateFiles, OnRefused};
+use super::{AddFiles, DuplicateFiles, OnRefused, Options};
 use crate::{Error, Result};
 
 /// One run of the operation.
@@ -36,6 +37,7 @@ struct Footing {
     policy: TypePolicy,
     spec_id: i32,
     partition: PartitionRules,
+    declared: HashSet<String>,
     notes: Vec<String>,
 }
 
@@ -50,15 +52,15 @@ impl<'a> Run<'a> {
             options.location.as_ref(),
         )
         .await?;
-        // The table's types come first: where the user names another, the table is right.
-        let mut partition_types = target.partition_types();
-        partition_types.extend(options.partition_types.iter().cloned());
+        target.check_options(&operation.table, options)?;
         let lake_options = LakeOptions {
-            partition_types,
+            partition_types: options.partition_types.clone(),
+            column_types: target.partition_types(),
             partition_filter: options.partition_filter.clone(),
             recursive: options.recursive,
             concurrency: options.concurrency,
             clock: Arc::clone(&operation.clock),
+            progress: Arc::clone(&operation.progress),
             ..LakeOptions::default()
         };
         let lake = Lake::open(catalog.storage(), operation.source.clone(), lake_options).await?;
@@ -67,7 +69,7 @@ impl<'a> Run<'a> {
             target,
             keys: lake.partition_keys().to_vec(),
             properties: options.properties.clone(),
-            format_version: options.format_version,
+            format_version: format_version(options),
             garbage_collection: options.garbage_collection,
             uuid: Uuid::new_v4(),
             created_ms: operation.clock.now_ms(),
@@ -91,6 +93,7 @@ impl<'a> Run<'a> {
             properties: blueprint.properties(),
             spec_id: footing.spec_id,
             partition: footing.partition,
+            declared: footing.declared,
         };
         let mut notes: Vec<String> = lake.warnings().iter().map(ToString::to_string).collect();
         notes.extend(footing.notes);
@@ -266,6 +269,11 @@ impl<'a> Run<'a> {
     }
 }
 
+/// The format version of a table that is created.
+fn format_version(options: &Options) -> FormatVersion {
+    options.format_version.unwrap_or(FormatVersion::V2)
+}
+
 /// An existing table: its schema is fixed, and one of its specs must fit.
 fn footing_of_table(operation: &AddFiles, table: &Table, lake: &Lake) -> Result<Footing> {
     let wrong = |source| Error::Schema {
@@ -295,6 +303,7 @@ fn footing_of_table(operation: &AddFiles, table: &Table, lake: &Lake) -> Result<
         policy: TypePolicy::for_table(schema, metadata.format_version()),
         spec_id: spec.spec_id(),
         partition: PartitionRules::of_spec(&spec, schema, sources),
+        declared: lower_case(schema.as_struct().fields().iter().map(|field| &field.name)),
         notes: Vec::new(),
     })
 }
@@ -312,10 +321,11 @@ fn footing_of_new_table(operation: &AddFiles, lake: &Lake) -> Result<Footing> {
         .collect();
     let mut union = SchemaUnion::for_new_table(&keys);
     let mut policy = TypePolicy {
-        format_version: operation.options.format_version,
+        format_version: format_version(&operation.options),
         ..TypePolicy::default()
     };
     let mut notes = Vec::new();
+    let mut declared = lower_case(keys.iter().map(|(name, _)| name));
     if let Some(columns) = lake.hive_columns() {
         let columns: Vec<HiveColumn> = columns
             .iter()
@@ -325,6 +335,7 @@ fn footing_of_new_table(operation: &AddFiles, lake: &Lake) -> Result<Footing> {
                 comment: column.comment.clone(),
             })
             .collect();
+        declared.extend(lower_case(columns.iter().map(|column| &column.name)));
         let findings = union.seed(&columns).map_err(wrong)?;
         notes.extend(
             findings
@@ -339,6 +350,11 @@ fn footing_of_new_table(operation: &AddFiles, lake: &Lake) -> Result<Footing> {
         policy,
         spec_id: 0,
         partition,
+        declared,
         notes,
     })
+}
+
+fn lower_case<'a>(names: impl Iterator<Item = &'a String>) -> HashSet<String> {
+    names.map(|name| name.to_lowercase()).collect()
 }

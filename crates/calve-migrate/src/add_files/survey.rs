@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use calve_base::{Location, Progress};
+use calve_base::{Location, Progress, Stage};
 use calve_lake::footer::read_footers;
 use calve_lake::{Lake, LakeEntry, LakeFile};
 use calve_parquet::{Finding, FindingCode};
@@ -143,21 +143,19 @@ impl Survey {
         progress: &dyn Progress,
         sink: &mut Sink,
     ) -> Result<Listed> {
-        const STAGE: &str = "footers read";
         let listing = Arc::new(Mutex::new(Listing::default()));
         let files = new_files(lake, existing, duplicates, Arc::clone(&listing));
         let mut footers = Box::pin(read_footers(lake.storage(), files, concurrency));
-        progress.started(STAGE, Some(lake.totals().files));
+        let stage = Stage::start(progress, "footers read", Some(lake.totals().files));
         while let Some((file, footer)) = footers.next().await {
-            progress.advanced(STAGE, 1);
+            stage.advance(1);
             match footer {
                 Ok(footer) => self.take(&file, &footer, sink).await?,
                 Err(error) if !error.is_about_the_file() => return Err(error.into()),
                 Err(error) => self.refuse(&file.location, None, error.code(), error.to_string()),
             }
         }
-        progress.finished(STAGE);
-        drop(footers);
+        drop((stage, footers));
         let mut listing = lock(&listing);
         if let Some(error) = listing.error.take() {
             return Err(error.into());

@@ -4,9 +4,11 @@ use calve_base::{Location, TableIdent};
 use calve_catalog::{Catalog, Table};
 use calve_lake::PartitionKey;
 use iceberg::spec::{
-    PartitionSpec, PartitionSpecRef, PrimitiveType, Schema, TableMetadata, Transform,
+    FormatVersion, PartitionSpec, PartitionSpecRef, PrimitiveType, Schema, TableMetadata, Transform,
 };
 
+use super::blueprint::GC_ENABLED;
+use super::{GarbageCollection, Options};
 use crate::{Error, Result};
 
 /// The table that files are added to.
@@ -59,6 +61,54 @@ impl Target {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Checks that options which shape a new table are true of one that is there: nothing that the
+    /// user asks for is passed over.
+    pub(super) fn check_options(&self, ident: &TableIdent, options: &Options) -> Result<()> {
+        let Self::Existing(table) = self else {
+            return Ok(());
+        };
+        let metadata = table.metadata();
+        let check = |what: String, given: &str, actual: Option<&str>| match actual {
+            Some(actual) if actual == given => Ok(()),
+            _ => Err(Error::TargetDiffers {
+                table: ident.clone(),
+                what,
+                given: given.to_owned(),
+                actual: actual.unwrap_or("not set").to_owned(),
+            }),
+        };
+        if let Some(version) = options.format_version {
+            let number = |version: FormatVersion| (version as u8).to_string();
+            let actual = number(metadata.format_version());
+            check("format version".to_owned(), &number(version), Some(&actual))?;
+        }
+        if let Some(location) = &options.location {
+            let actual = Location::parse(metadata.location()).map_err(calve_table::Error::from)?;
+            let (given, actual) = (location.canonical(), actual.canonical());
+            let trim = |text: &str| text.trim_end_matches('/').to_owned();
+            check("location".to_owned(), &trim(&given), Some(&trim(&actual)))?;
+        }
+        let owns = options.garbage_collection == Some(GarbageCollection::Own);
+        let owning = (GC_ENABLED.to_owned(), "true".to_owned());
+        let disowned = metadata.properties().get(GC_ENABLED).map(String::as_str) == Some("false");
+        let properties = options.properties.iter().map(|(key, value)| (key, value));
+        for (key, value) in properties.chain((owns && disowned).then_some((&owning.0, &owning.1))) {
+            let actual = metadata.properties().get(key).map(String::as_str);
+            check(format!("property `{key}`"), value, actual)?;
+        }
+        let types = self.partition_types();
+        for (key, given) in &options.partition_types {
+            let of_key = types
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(key));
+            if let Some((_, actual)) = of_key {
+                let what = format!("type of partition key `{key}`");
+                check(what, &given.to_string(), Some(&actual.to_string()))?;
+            }
+        }
+        Ok(())
     }
 
     /// The types that the table gives to partition keys, by name: those of all its identity fields.

@@ -131,3 +131,36 @@ async fn a_troubled_commit_reads_no_footer_again() {
         assert_eq!(*total, made.files.to_string(), "{fault:?}");
     }
 }
+
+/// The footer that decides over a column's type may come last: the outcome is that of the listing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_footers_say_does_not_depend_on_when_they_come() {
+    let server = s3::S3Server::with_buckets(&["lake"]);
+    lakes::drift(&server.root().join("lake/in"), lakes::Drift::Conflicting);
+    let mut outcomes = Vec::new();
+    for late in ["day=2024-01-01", "day=2024-01-02", "day=2024-01-03"] {
+        server.clear_rules();
+        let latency = s3::Fault::Latency(std::time::Duration::from_millis(300));
+        let rule = s3::Rule::new(latency, s3::When::Always).for_operation(s3::Operation::Get);
+        server.add_rule(rule.for_key(late));
+        let home = Home::new().await;
+        let mut properties = server.properties();
+        let warehouse = format!("{}/warehouse", home.folder.path().display());
+        properties.insert("type".to_owned(), "memory".to_owned());
+        properties.insert("warehouse".to_owned(), warehouse);
+        let catalog = calve_catalog::open("default", properties).await.unwrap();
+        let report = add(&catalog, "s3://lake/in", "db.t").await.unwrap();
+        outcomes.push((report.plan.columns, report.plan.refused));
+    }
+    let (columns, refused) = &outcomes[0];
+    assert!(columns.contains(&"score: float".to_owned()), "{columns:?}");
+    assert_eq!(refused.len(), 1);
+    let file = "s3://lake/in/day=2024-01-03/part-0.parquet";
+    assert_eq!(refused[0].file.as_str(), file);
+    assert_eq!(
+        refused[0].message,
+        "column `score` is `string` in the file, but `float` in the files before it, \
+         of which s3://lake/in/day=2024-01-01/part-0.parquet is the first"
+    );
+    assert!(outcomes.iter().all(|outcome| outcome == &outcomes[0]));
+}

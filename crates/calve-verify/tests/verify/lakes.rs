@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
-use calve_base::{Failure, Location, Properties, TableIdent};
+use calve_base::{Failure, Location, Progress, Properties, TableIdent};
 use calve_catalog::Catalog;
 use calve_lake::{LakeOptions, Source};
 use calve_migrate::{AddFiles, OnUnsafe};
@@ -417,4 +417,39 @@ async fn what_cannot_be_compared_is_named() {
             .await,
     );
     assert!(text.contains("monday"), "{text}");
+}
+
+/// Counts what it hears, by stage: the total that was announced, and how much came.
+#[derive(Debug, Default)]
+struct Heard(std::sync::Mutex<BTreeMap<&'static str, (Option<u64>, u64, bool)>>);
+
+impl Progress for Heard {
+    fn started(&self, stage: &'static str, total: Option<u64>) {
+        self.0.lock().unwrap().insert(stage, (total, 0, false));
+    }
+
+    fn advanced(&self, stage: &'static str, count: u64) {
+        self.0.lock().unwrap().get_mut(stage).unwrap().1 += count;
+    }
+
+    fn finished(&self, stage: &'static str) {
+        self.0.lock().unwrap().get_mut(stage).unwrap().2 = true;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_is_told() {
+    let home = Home::new().await;
+    let made = lakes::ghcn(&home.path("lake"), 6, 10, 1);
+    home.add("lake", "db.t").await;
+    let heard = Arc::new(Heard::default());
+    let progress: Arc<dyn Progress> = Arc::<Heard>::clone(&heard);
+    let report = home.verify("lake", "db.t").with_progress(progress).await;
+    assert!(report.unwrap().equal);
+    let heard = heard.0.lock().unwrap();
+    let rows = (Some(made.rows), made.rows, true);
+    assert_eq!(heard["objects listed"], (None, made.files, true));
+    assert_eq!(heard["footers read"], (Some(made.files), made.files, true));
+    assert_eq!(heard["source rows read"], rows);
+    assert_eq!(heard["table rows read"], rows);
 }
