@@ -6,6 +6,7 @@ mod support;
 mod add_files;
 mod catalog;
 mod general;
+mod glue;
 mod interop;
 mod notebooks;
 mod peers;

@@ -215,14 +215,17 @@ fn what_is_no_data_is_reported() {
     );
 }
 
+/// A lake of two keys.
+const TWO_KEYS: [&str; 4] = [
+    "y=2022/m=01/f",
+    "y=2023/m=01/f",
+    "y=2023/m=02/f",
+    "y=2023/m=__HIVE_DEFAULT_PARTITION__/f",
+];
+
 #[test]
 fn filters() {
-    let paths = [
-        "y=2022/m=01/f",
-        "y=2023/m=01/f",
-        "y=2023/m=02/f",
-        "y=2023/m=__HIVE_DEFAULT_PARTITION__/f",
-    ];
+    let paths = TWO_KEYS;
     let head = |count: u32| format!("[y: int, m: string] {count} partitions");
     let (one, two, three) = (head(1), head(2), head(3));
     let null = "y=2023/m=__HIVE_DEFAULT_PARTITION__/f [2023,null]";
@@ -268,6 +271,11 @@ fn filters() {
         filtered(&[("year", "2023")]),
         &["error: memory:///lake: the partition filter names `year`, which is no partition key"],
     );
+}
+
+#[test]
+fn types_must_be_given_for_keys_and_fit_the_filter() {
+    let paths = TWO_KEYS;
     let typed = |types: &[&'static str]| With {
         types: types
             .iter()

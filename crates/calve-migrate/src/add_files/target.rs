@@ -93,7 +93,7 @@ impl Target {
         let owns = options.garbage_collection == Some(GarbageCollection::Own);
         let owning = (GC_ENABLED.to_owned(), "true".to_owned());
         let disowned = metadata.properties().get(GC_ENABLED).map(String::as_str) == Some("false");
-        let properties = options.properties.iter().map(|(key, value)| (key, value));
+        let properties = options.properties.iter();
         for (key, value) in properties.chain((owns && disowned).then_some((&owning.0, &owning.1))) {
             let actual = metadata.properties().get(key).map(String::as_str);
             check(format!("property `{key}`"), value, actual)?;

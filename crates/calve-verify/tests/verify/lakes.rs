@@ -421,7 +421,10 @@ async fn what_cannot_be_compared_is_named() {
 
 /// Counts what it hears, by stage: the total that was announced, and how much came.
 #[derive(Debug, Default)]
-struct Heard(std::sync::Mutex<BTreeMap<&'static str, (Option<u64>, u64, bool)>>);
+struct Heard(std::sync::Mutex<BTreeMap<&'static str, Stage>>);
+
+/// A stage's total, how far it came, and whether it is over.
+type Stage = (Option<u64>, u64, bool);
 
 impl Progress for Heard {
     fn started(&self, stage: &'static str, total: Option<u64>) {
