@@ -262,7 +262,7 @@ fn make_hive_table(server: &S3Server, moto: &Moto, database: &str) {
         "CreateDatabase",
         &json!({"DatabaseInput": {"Name": database}}),
     );
-    create_entry(moto, database, "days", json!({}));
+    create_entry(moto, database, "days", &json!({}));
     let partitions = [
         ("2024-01-01", "s3://lake/hive/day=2024-01-01"),
         ("2024-01-02", "s3://lake/hive/day=2024-01-02"),
@@ -279,7 +279,7 @@ fn make_hive_table(server: &S3Server, moto: &Moto, database: &str) {
 }
 
 /// Enters a table into Glue, with fields that are other than those of a Parquet table.
-fn create_entry(moto: &Moto, database: &str, name: &str, other: Value) {
+fn create_entry(moto: &Moto, database: &str, name: &str, other: &Value) {
     let mut table = json!({
         "Name": name,
         "TableType": "EXTERNAL_TABLE",
@@ -348,7 +348,7 @@ fn entries_that_are_no_parquet_tables_are_refused() {
     make_hive_table(&server, moto, "odd_entries");
     let orc = "org.apache.hadoop.hive.ql.io.orc";
     let view = json!({"TableType": "VIRTUAL_VIEW", "ViewOriginalText": "SELECT 1", "StorageDescriptor": {}});
-    create_entry(moto, "odd_entries", "view", view);
+    create_entry(moto, "odd_entries", "view", &view);
     let of_orc = json!({"Parameters": {"classification": "orc"}, "StorageDescriptor": {
         "Columns": [{"Name": "id", "Type": "int"}],
         "Location": "s3://lake/hive/",
@@ -356,7 +356,7 @@ fn entries_that_are_no_parquet_tables_are_refused() {
         "OutputFormat": format!("{orc}.OrcOutputFormat"),
         "SerdeInfo": {"SerializationLibrary": format!("{orc}.OrcSerde")},
     }});
-    create_entry(moto, "odd_entries", "orc", of_orc);
+    create_entry(moto, "odd_entries", "orc", &of_orc);
     let sandbox = sandbox_with_keys(&server, moto);
     let before = entries(moto, "odd_entries");
     let add = |source: &str, table: &str| sandbox.run(&["add-files", source, "--table", table]);
