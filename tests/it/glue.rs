@@ -198,7 +198,7 @@ fn a_table_in_glue_is_dropped_and_registered() {
     let register = ["register", "way_back.again", metadata];
     sandbox.json(&[&register[..], &["--dry-run"]].concat());
     assert_eq!(sandbox.json(&["tables", "way_back"])["tables"], json!([]));
-    assert_eq!(sandbox.json(&register)["records"], 6);
+    assert_eq!(sandbox.json(&register)["total_records_count"], 6);
     assert_snapshot!(sandbox.run(&register), @"
     exit 2
     --- stdout ---
