@@ -355,7 +355,7 @@ mod tests {
         check(
             vec![int("p")],
             vec![point(vec![int("x")])],
-            Err("column `p`: struct<x: int> cannot be written into int"),
+            Err("column `p`: struct<x:int> cannot be written into int"),
         );
     }
 
