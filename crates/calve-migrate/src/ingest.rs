@@ -323,9 +323,7 @@ impl Ingest {
         match committed {
             Ok(report) => Ok(report),
             // While nobody knows whether the commit took place, the files stay.
-            Err(Error::Table(calve_table::Error::Catalog(
-                error @ calve_catalog::Error::CommitStateUnknown { .. },
-            ))) => Err(calve_table::Error::Catalog(error).into()),
+            Err(Error::Table(error)) if error.is_outcome_unknown() => Err(error.into()),
             Err(error) => {
                 delete(&storage, &paths).await;
                 Err(error)

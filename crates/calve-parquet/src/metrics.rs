@@ -11,7 +11,7 @@ mod tests;
 
 use std::collections::HashMap;
 
-use iceberg::spec::Datum;
+use iceberg::spec::{DataFileBuilder, Datum};
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 use crate::metrics_config::{MetricsConfig, MetricsMode};
@@ -83,6 +83,17 @@ pub fn file_metrics(
 }
 
 impl FileMetrics {
+    /// Enters all of it into the description of a data file.
+    pub fn describe(self, file: &mut DataFileBuilder) -> &mut DataFileBuilder {
+        file.record_count(self.record_count)
+            .column_sizes(self.column_sizes)
+            .value_counts(self.value_counts)
+            .null_value_counts(self.null_value_counts)
+            .lower_bounds(self.lower_bounds)
+            .upper_bounds(self.upper_bounds)
+            .split_offsets((!self.split_offsets.is_empty()).then_some(self.split_offsets))
+    }
+
     fn with_capacity(record_count: u64, columns: usize) -> Self {
         Self {
             record_count,

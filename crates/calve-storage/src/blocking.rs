@@ -185,13 +185,20 @@ impl BlockingWriters {
     }
 
     /// Gives all objects up. Returns when what was written is removed.
-    pub async fn abort(self) {
+    ///
+    /// # Errors
+    /// When an upload had failed before: that is why whoever wrote into it failed.
+    pub async fn abort(self) -> Result<()> {
         let uploads = std::mem::take(&mut *self.lock());
+        let mut outcome = Ok(());
         for upload in uploads {
             drop(upload.verdict);
-            // Whatever went wrong with it no longer matters.
-            let _ = upload.task.await;
+            match upload.task.await {
+                Ok(ended) => outcome = outcome.and(ended),
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
         }
+        outcome
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Upload>> {
@@ -278,7 +285,7 @@ mod tests {
         if succeeds {
             assert_eq!(writers.finish().await.unwrap().len(), 2);
         } else {
-            writers.abort().await;
+            writers.abort().await.unwrap();
         }
         let folder = Location::parse("memory://test/").unwrap();
         let objects: Vec<ObjectInfo> = storage.list(&folder).try_collect().await.unwrap();
@@ -302,6 +309,24 @@ mod tests {
                 .map(|_| read)
         });
         assert_eq!(read.await.unwrap().unwrap(), content(9_000_000));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_upload_tells_why_it_failed() {
+        let storage = Storage::new(Properties::new());
+        let writers = BlockingWriters::new(&storage, Handle::current());
+        let theirs = writers.clone();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        // A file stands where a folder would have to be.
+        let below = Location::parse(format!("{}/out.parquet", file.path().display())).unwrap();
+        let written = tokio::task::spawn_blocking(move || {
+            let mut writer = theirs.begin(below);
+            (0..1_000).try_for_each(|_| writer.write_all(&content(PIECE_BYTES)))
+        });
+        let told = written.await.unwrap().unwrap_err().to_string();
+        assert!(told.ends_with("the upload has failed"), "{told}");
+        let cause = writers.abort().await.unwrap_err().to_string();
+        assert!(cause.contains("out.parquet") && cause != told, "{cause}");
     }
 
     #[tokio::test(flavor = "multi_thread")]

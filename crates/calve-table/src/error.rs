@@ -172,6 +172,15 @@ pub enum Error {
         /// What the caller says.
         reason: Box<dyn Failure + Send + Sync>,
     },
+    /// Nobody knows whether a commit took place, since the table could not be read afterwards.
+    #[error("nobody knows whether the commit to table {ident} took place: {source}")]
+    OutcomeUnknown {
+        /// The table.
+        ident: TableIdent,
+        /// Why the table could not be read.
+        #[source]
+        source: Box<calve_catalog::Error>,
+    },
     /// Rows cannot be written into the table.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -220,6 +229,16 @@ impl Error {
         }
     }
 
+    /// Whether a commit may have taken place although it failed. Until that is settled by reading the
+    /// table, nothing that was written for the commit may be deleted.
+    pub fn is_outcome_unknown(&self) -> bool {
+        matches!(
+            self,
+            Self::OutcomeUnknown { .. }
+                | Self::Catalog(calve_catalog::Error::CommitStateUnknown { .. })
+        )
+    }
+
     /// Names the manifest in which bad Avro was found.
     pub(crate) fn malformed(path: &str) -> impl FnOnce(AvroError) -> Self {
         let path = path.to_owned();
@@ -241,6 +260,10 @@ impl Failure for Error {
             Self::Catalog(error) => error.hint(),
             Self::Storage(error) => error.hint(),
             Self::Rejected { reason } => reason.hint(),
+            Self::OutcomeUnknown { .. } => Some(
+                "look at the table's snapshots before you run this again; nothing was deleted"
+                    .to_owned(),
+            ),
             Self::FilesNotOwned { .. } => {
                 Some("drop the table without purging it: its files stay where they are".to_owned())
             }

@@ -254,7 +254,7 @@ impl Run {
             let loaded = self.transaction.catalog.load_table(&self.transaction.ident);
             let now = loaded
                 .await
-                .map_err(|error| Failure::Unknown(error.into()))?;
+                .map_err(|error| Failure::Unknown(self.outcome_unknown(error)))?;
             if self.has_landed(&now) {
                 return Ok(self.report(now, number));
             }
@@ -273,6 +273,13 @@ impl Run {
         match loaded.await {
             Ok(now) if self.has_landed(&now) => Ok(self.report(now, number)),
             _ => Err(Failure::Unknown(error)),
+        }
+    }
+
+    fn outcome_unknown(&self, source: calve_catalog::Error) -> crate::Error {
+        crate::Error::OutcomeUnknown {
+            ident: self.transaction.ident.clone(),
+            source: Box::new(source),
         }
     }
 

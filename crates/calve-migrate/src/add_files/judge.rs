@@ -276,28 +276,21 @@ impl Judge {
         metrics: FileMetrics,
         partition: Struct,
     ) -> Result<DataFile, Vec<Refusal>> {
-        DataFileBuilder::default()
+        let mut described = DataFileBuilder::default();
+        described
             .content(DataContentType::Data)
             .file_path(file.location.canonical())
             .file_format(DataFileFormat::Parquet)
             .file_size_in_bytes(file.size)
             .partition(partition)
-            .partition_spec_id(self.rules.spec_id)
-            .record_count(metrics.record_count)
-            .column_sizes(metrics.column_sizes)
-            .value_counts(metrics.value_counts)
-            .null_value_counts(metrics.null_value_counts)
-            .lower_bounds(metrics.lower_bounds)
-            .upper_bounds(metrics.upper_bounds)
-            .split_offsets((!metrics.split_offsets.is_empty()).then_some(metrics.split_offsets))
-            .build()
-            .map_err(|error| {
-                vec![Refusal {
-                    column: None,
-                    reason: "manifest_entry".to_owned(),
-                    message: error.to_string(),
-                }]
-            })
+            .partition_spec_id(self.rules.spec_id);
+        metrics.describe(&mut described).build().map_err(|error| {
+            vec![Refusal {
+                column: None,
+                reason: "manifest_entry".to_owned(),
+                message: error.to_string(),
+            }]
+        })
     }
 }
 

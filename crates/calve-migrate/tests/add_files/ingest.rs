@@ -1,13 +1,19 @@
 //! Record batches into tables, read back by others.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, StructArray};
 use arrow::datatypes::{DataType, Field};
+use async_trait::async_trait;
+use calve_base::{Location, Properties, TableIdent};
+use calve_catalog::{Catalog, Error as CatalogError, Result as CatalogResult, Table};
 use calve_migrate::ingest::{OnNewColumns, StreamError};
-use calve_migrate::{Ingest, PartitionBy};
+use calve_migrate::{Error, Ingest, PartitionBy};
+use calve_storage::Storage;
 use calve_testkit::python;
 use futures::StreamExt;
+use iceberg::spec::TableMetadataBuildResult;
 use serde_json::{Value, json};
 
 use crate::support::Home;
@@ -122,6 +128,94 @@ async fn rows_that_stop_coming_leave_nothing() {
     assert_eq!(error.to_string(), "line 7: `</b>` closes `<a>`");
     assert!(home.table("db.t").await.is_none());
     assert_eq!(home.warehouse_files(), Vec::<String>::new());
+}
+
+/// A catalog whose next commit lands, is reported as a conflict, and after which no table can be read.
+#[derive(Debug)]
+struct Troubled {
+    inner: Arc<dyn Catalog>,
+    is_down: AtomicBool,
+}
+
+#[async_trait]
+impl Catalog for Troubled {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn storage(&self) -> &Storage {
+        self.inner.storage()
+    }
+
+    async fn list_namespaces(&self) -> CatalogResult<Vec<Vec<String>>> {
+        self.inner.list_namespaces().await
+    }
+
+    async fn create_namespace(&self, name: &[String], of: &Properties) -> CatalogResult<()> {
+        self.inner.create_namespace(name, of).await
+    }
+
+    async fn list_tables(&self, namespace: Option<&[String]>) -> CatalogResult<Vec<TableIdent>> {
+        self.inner.list_tables(namespace).await
+    }
+
+    async fn load_table(&self, ident: &TableIdent) -> CatalogResult<Table> {
+        if self.is_down.load(Ordering::SeqCst) {
+            return Err(CatalogError::TableNotFound {
+                catalog: "troubled".to_owned(),
+                ident: ident.clone(),
+            });
+        }
+        self.inner.load_table(ident).await
+    }
+
+    async fn default_location(&self, ident: &TableIdent) -> CatalogResult<Location> {
+        self.inner.default_location(ident).await
+    }
+
+    async fn commit(
+        &self,
+        ident: &TableIdent,
+        base: Option<&Table>,
+        build: TableMetadataBuildResult,
+    ) -> CatalogResult<Table> {
+        self.inner.commit(ident, base, build).await?;
+        self.is_down.store(true, Ordering::SeqCst);
+        Err(CatalogError::CommitConflict {
+            ident: ident.clone(),
+        })
+    }
+
+    async fn register_table(&self, ident: &TableIdent, at: &Location) -> CatalogResult<Table> {
+        self.inner.register_table(ident, at).await
+    }
+
+    async fn drop_table(&self, ident: &TableIdent) -> CatalogResult<()> {
+        self.inner.drop_table(ident).await
+    }
+}
+
+/// While nobody knows whether the commit took place, the data files stay: here it did.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_of_unknown_outcome_loses_nothing() {
+    let home = Home::new().await;
+    ingest(&home, vec![first()]).await.unwrap();
+    let troubled = Arc::new(Troubled {
+        inner: Arc::clone(&home.catalog),
+        is_down: AtomicBool::new(false),
+    });
+    let rows = futures::stream::iter(vec![Ok(first())]).boxed();
+    let ident = "db.t".parse().unwrap();
+    let error = Ingest::new(troubled, ident, first().schema(), rows)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::Table(error) if error.is_outcome_unknown()),
+        "{error}"
+    );
+    let [duckdb, pyiceberg] = read(&home).await;
+    assert_eq!(duckdb.as_array().unwrap().len(), 6);
+    assert_eq!(duckdb, pyiceberg);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -409,21 +409,13 @@ impl Shape {
             .file_format(DataFileFormat::Parquet)
             .file_size_in_bytes(size)
             .partition(partition)
-            .partition_spec_id(self.spec.spec_id())
-            .record_count(metrics.record_count)
-            .column_sizes(metrics.column_sizes)
-            .value_counts(metrics.value_counts)
-            .null_value_counts(metrics.null_value_counts)
-            .lower_bounds(metrics.lower_bounds)
-            .upper_bounds(metrics.upper_bounds)
-            .split_offsets((!metrics.split_offsets.is_empty()).then_some(metrics.split_offsets))
-            .build()
-            .map_err(|error| {
-                Error::Iceberg(iceberg::Error::new(
-                    iceberg::ErrorKind::DataInvalid,
-                    format!("{location}: {error}"),
-                ))
-            })
+            .partition_spec_id(self.spec.spec_id());
+        metrics.describe(&mut builder).build().map_err(|error| {
+            Error::Iceberg(iceberg::Error::new(
+                iceberg::ErrorKind::DataInvalid,
+                format!("{location}: {error}"),
+            ))
+        })
     }
 }
 

@@ -232,11 +232,11 @@ impl Job {
                 job.write_schemas()?;
                 Ok(outcome)
             }
-            // When an upload failed, its own error says more than that of the row that met it.
-            Err(error) => {
-                writers.abort().await;
-                Err(error)
-            }
+            // When an upload failed, its own error says more than that of whoever met it.
+            Err(error) => match writers.abort().await {
+                Ok(()) => Err(error),
+                Err(cause) => Err(cause.into()),
+            },
         }
     }
 
