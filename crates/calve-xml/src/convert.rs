@@ -32,6 +32,10 @@ pub struct Report {
     pub first_rejects: Vec<Reject>,
     /// Elements, attributes and text that no column takes, by dotted path, with how often they were met.
     pub unknown: BTreeMap<String, u64>,
+    /// Rows of which something is in the rescued-data column.
+    pub rescued_rows: u64,
+    /// What is in that column, by dotted path, with how often it was met.
+    pub rescued: BTreeMap<String, u64>,
     /// What reading the rows did.
     pub reading: segments::Report,
 }
@@ -201,6 +205,10 @@ impl Report {
         self.first_rejects.extend(told);
         for (path, count) in decoded.unknown {
             *self.unknown.entry(path).or_default() += count;
+        }
+        self.rescued_rows += decoded.rescued_rows;
+        for (path, count) in decoded.rescued {
+            *self.rescued.entry(path).or_default() += count;
         }
         decoded.batch
     }

@@ -10,6 +10,7 @@ mod leaf;
 mod list;
 mod map;
 mod reader;
+mod rescue;
 mod structs;
 mod values;
 
@@ -23,6 +24,7 @@ use crate::names::Naming;
 use crate::options::XmlOptions;
 use crate::row_reader::{RowError, RowErrorReason};
 use crate::types::Formats;
+use rescue::Rescue;
 
 /// The longest piece of a value that errors quote, in characters.
 const QUOTED: usize = 60;
@@ -39,6 +41,7 @@ pub(crate) struct Settings {
     value_tag: String,
     wildcard: String,
     corrupt: String,
+    rescued: Option<String>,
 }
 
 impl Settings {
@@ -53,6 +56,7 @@ impl Settings {
             value_tag: options.value_tag.clone(),
             wildcard: options.wildcard_column.clone(),
             corrupt: options.corrupt_record_column.clone(),
+            rescued: options.rescued_data_column.clone(),
         })
     }
 }
@@ -62,10 +66,24 @@ impl Settings {
 pub(crate) struct Faults {
     first: Option<RowError>,
     count: u64,
+    /// Where what does not fit is kept; it is no fault then.
+    rescue: Option<Rescue>,
 }
 
 impl Faults {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            rescue: settings.rescued.is_some().then(Rescue::default),
+            ..Self::default()
+        }
+    }
+
+    #[cold]
     fn add(&mut self, offset: usize, column: &str, text: &str, expected: &str) {
+        if let Some(rescue) = &mut self.rescue {
+            rescue.add_text(column, text);
+            return;
+        }
         self.count += 1;
         if self.first.is_some() {
             return;
@@ -92,4 +110,12 @@ pub(crate) struct Reading<'a, 'r> {
     faults: &'r mut Faults,
     /// Whether white space around values is kept here.
     keeps_spaces: bool,
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
 }

@@ -107,7 +107,7 @@ pub(crate) fn formatted(array: &dyn Array, row: usize) -> Result<String, ArrowEr
     formatter.value(0).try_to_string()
 }
 
-fn write_text(text: &mut String, value: &str) {
+pub(crate) fn write_text(text: &mut String, value: &str) {
     text.push('"');
     for it in value.chars() {
         match it {

@@ -211,6 +211,13 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// Whether the next markup is an end tag: an element that was just opened has text only.
+    pub(crate) fn is_before_end_tag(&self) -> bool {
+        let rest = &self.bytes[self.at..];
+        self.end_is_due
+            || memchr::memchr(b'<', rest).is_some_and(|at| rest.get(at + 1) == Some(&b'/'))
+    }
+
     /// The next event.
     ///
     /// # Errors

@@ -85,6 +85,9 @@ pub struct XmlOptions {
     /// The column that takes the text of bad rows, when the schema has it or it is inferred.
     /// Default: `_corrupt_record`.
     pub corrupt_record_column: String,
+    /// The column that takes, as JSON, what no other column does and values that do not fit theirs, so
+    /// that neither makes a row a bad one (Databricks' `rescuedDataColumn`). Default: none.
+    pub rescued_data_column: Option<String>,
     /// Whether columns are found by the exact names only; else a name that differs from a single
     /// column's by case is that column's. Default: no, as in Spark.
     pub case_sensitive: bool,
@@ -120,6 +123,7 @@ impl XmlOptions {
             namespaces: Namespaces::default(),
             mode: Mode::default(),
             corrupt_record_column: "_corrupt_record".to_owned(),
+            rescued_data_column: None,
             case_sensitive: false,
             wildcard_column: "xs_any".to_owned(),
             encoding: None,

@@ -24,6 +24,10 @@ impl<R> Validated<R> {
 impl<R: RowReader> RowReader for Validated<R> {
     type Output = R::Output;
 
+    fn begin_segment(&mut self, file: &str) {
+        self.reader.begin_segment(file);
+    }
+
     fn read_row<'a>(
         &mut self,
         lexer: &mut Lexer<'a>,

@@ -70,6 +70,9 @@ impl Leaf {
             None => reading.keeps_spaces,
             Some(preserves) => preserves || !reading.settings.ignore_spaces,
         };
+        if reading.rescues() {
+            return self.read_rescuing(slot, start, keeps_spaces, reading);
+        }
         match content::read(reading.lexer, start)? {
             Content::Text(text) => {
                 Ok(self.store_spaced(slot, &text, start.start, keeps_spaces, reading))
@@ -82,6 +85,34 @@ impl Leaf {
                 Ok(false)
             }
         }
+    }
+
+    /// Keeps what does not fit: attributes, and children in a column that is no string.
+    fn read_rescuing<'a>(
+        &mut self,
+        slot: usize,
+        start: StartTag<'a>,
+        keeps_spaces: bool,
+        reading: &mut Reading<'a, '_>,
+    ) -> Result<bool, RowError> {
+        let may_have_children = !self.is_text() && !reading.lexer.is_before_end_tag();
+        let before = may_have_children.then(|| reading.lexer.clone());
+        if before.is_none() {
+            reading.rescue_attributes(None, &self.path);
+        }
+        let text = match (content::read(reading.lexer, start)?, before) {
+            (Content::Xml(_), Some(before)) => {
+                reading.rescue_again(before, &self.path)?;
+                return Ok(false);
+            }
+            (Content::Text(text), Some(before)) => {
+                reading.rescue_attributes(Some(&before), &self.path);
+                text
+            }
+            (Content::Text(text), None) => text,
+            (Content::Xml(raw), None) => raw.into(),
+        };
+        Ok(self.store_spaced(slot, &text, start.start, keeps_spaces, reading))
     }
 
     pub(crate) fn store(

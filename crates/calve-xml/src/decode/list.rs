@@ -144,8 +144,13 @@ impl List {
         reading: &mut Reading<'a, '_>,
     ) -> Result<bool, RowError> {
         self.slots.open(slot);
-        if self.item.read(self.slots.items(), start, reading)? {
+        let (item, rescued) = (self.slots.items(), reading.rescued());
+        // Where positions are told, what did not fit leaves a null in its place.
+        if self.item.read(item, start, reading)? || reading.rescues() {
             self.slots.add();
+        }
+        if reading.rescued() > rescued {
+            reading.place_in_list(rescued, &self.path, item - self.slots.start_of_last());
         }
         Ok(true)
     }
@@ -158,8 +163,12 @@ impl List {
         reading: &mut Reading<'_, '_>,
     ) -> bool {
         self.slots.open(slot);
-        if self.item.store(self.slots.items(), text, offset, reading) {
+        let (item, rescued) = (self.slots.items(), reading.rescued());
+        if self.item.store(item, text, offset, reading) || reading.rescues() {
             self.slots.add();
+        }
+        if reading.rescued() > rescued {
+            reading.place_in_list(rescued, &self.path, item - self.slots.start_of_last());
         }
         true
     }

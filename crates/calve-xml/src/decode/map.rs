@@ -13,7 +13,10 @@ use crate::{Error, Result};
 use super::column::Column;
 use super::leaf::Leaf;
 use super::list::Slots;
-use super::{Reading, Settings};
+use super::{Reading, Settings, join};
+
+/// What stands behind a map's path in the paths of its values.
+pub(super) const VALUE: &str = ".value";
 
 /// A column of maps.
 #[derive(Debug)]
@@ -44,7 +47,7 @@ impl Map {
             field: Arc::clone(field),
             fields: fields.clone(),
             keys: keys.ok_or_else(unsupported)?,
-            values: Box::new(Column::new(value, &format!("{path}.value"), settings)?),
+            values: Box::new(Column::new(value, &format!("{path}{VALUE}"), settings)?),
             slots: Slots::new(),
         })
     }
@@ -89,6 +92,10 @@ impl Map {
         reading: &mut Reading<'a, '_>,
     ) -> Result<bool, RowError> {
         if slot < self.len() {
+            if reading.rescues() {
+                reading.rescue_element(self.path.to_string())?;
+                return Ok(false);
+            }
             let raw = reading.lexer.skip_element()?;
             self.refuse_another(raw, start.start, reading);
             return Ok(false);
@@ -145,14 +152,20 @@ impl Map {
         reading: &mut Reading<'a, '_>,
     ) -> Result<(), RowError> {
         if self.has_key(key) {
+            if reading.rescues() {
+                return reading.rescue_element(join(&self.path, key));
+            }
             let raw = reading.lexer.skip_element()?;
             self.refuse_another(raw, start.start, reading);
             return Ok(());
         }
-        let item = self.slots.items();
+        let (item, rescued) = (self.slots.items(), reading.rescued());
         if self.values.read(item, start, reading)? {
             self.keys.store_raw(item, key, reading.settings);
             self.slots.add();
+        }
+        if reading.rescued() > rescued {
+            reading.place_in_map(rescued, &self.path, key);
         }
         Ok(())
     }
@@ -165,13 +178,20 @@ impl Map {
 
     fn store_entry(&mut self, key: &str, text: &str, offset: usize, reading: &mut Reading<'_, '_>) {
         if self.has_key(key) {
-            self.refuse_another(text, offset, reading);
+            if reading.rescues() {
+                reading.rescue_text(&join(&self.path, key), text);
+            } else {
+                self.refuse_another(text, offset, reading);
+            }
             return;
         }
-        let item = self.slots.items();
+        let (item, rescued) = (self.slots.items(), reading.rescued());
         if self.values.store(item, text, offset, reading) {
             self.keys.store_raw(item, key, reading.settings);
             self.slots.add();
+        }
+        if reading.rescued() > rescued {
+            reading.place_in_map(rescued, &self.path, key);
         }
     }
 

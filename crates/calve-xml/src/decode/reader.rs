@@ -12,6 +12,7 @@ use crate::row_reader::{RowError, RowErrorReason, RowReader};
 use crate::{Error, Place, Result};
 
 use super::column::Column;
+use super::rescue::Rescue;
 use super::structs::Struct;
 use super::{Faults, Reading, Settings};
 
@@ -39,10 +40,20 @@ pub struct Decoded {
     pub rejects: Vec<Reject>,
     /// Elements, attributes and text that no column takes, by dotted path, with how often they were met.
     pub unknown: BTreeMap<String, u64>,
+    /// Rows of which something is in the rescued-data column.
+    pub rescued_rows: u64,
+    /// What is in that column, by dotted path, with how often it was met.
+    pub rescued: BTreeMap<String, u64>,
 }
 
 /// How many bad rows of a segment are told of when their texts are not wanted.
 const FIRST_REJECTS: usize = 8;
+
+/// How many paths of rescued data are told apart; all others are counted as one.
+const MOST_RESCUED: usize = 1024;
+
+/// What stands for the others.
+const OTHER_RESCUED: &str = "*";
 
 /// Reads rows into record batches.
 #[derive(Debug)]
@@ -57,13 +68,17 @@ pub(crate) struct DecodeReader {
     corrupt_rows: u64,
     dropped_rows: u64,
     rejects: Vec<Reject>,
+    /// The name of the document, where it is needed.
+    file: String,
+    rescued_rows: u64,
+    rescued: BTreeMap<String, u64>,
 }
 
 impl DecodeReader {
     /// Compiles a schema. All its columns become nullable, as in Spark.
     pub(crate) fn new(schema: &Schema, options: &XmlOptions, keeps_rejects: bool) -> Result<Self> {
         let settings = Settings::new(options)?;
-        let schema = nullable(schema);
+        let schema = with_rescued_data(nullable(schema), options)?;
         let root = Struct::new(schema.fields(), "", &settings)?;
         let corrupt = schema.field_with_name(&options.corrupt_record_column);
         Ok(Self {
@@ -77,6 +92,9 @@ impl DecodeReader {
             corrupt_rows: 0,
             dropped_rows: 0,
             rejects: Vec::new(),
+            file: String::new(),
+            rescued_rows: 0,
+            rescued: BTreeMap::new(),
         })
     }
 
@@ -86,18 +104,45 @@ impl DecodeReader {
     }
 
     fn keep_raw(&mut self, raw: &str) {
-        if !self.has_corrupt_column {
-            return;
+        if self.has_corrupt_column {
+            let settings = Arc::clone(&self.settings);
+            self.store_own(&settings.corrupt, raw);
+        } else if let Some(mut rescue) = Faults::new(&self.settings).rescue {
+            // Without a column of its own the text is data like any other that no column takes.
+            rescue.add_text(&self.settings.corrupt, raw);
+            self.keep_rescued(rescue);
         }
-        let column = self.root.child_mut(&self.settings.corrupt);
-        if let Some(Column::Leaf(leaf)) = column {
-            leaf.store_raw(self.rows, raw, &self.settings);
+    }
+
+    fn keep_rescued(&mut self, rescue: Rescue) {
+        self.rescued_rows += 1;
+        for column in rescue.columns() {
+            let is_told = self.rescued.len() < MOST_RESCUED || self.rescued.contains_key(column);
+            let path = if is_told { column } else { OTHER_RESCUED };
+            *self.rescued.entry(path.to_owned()).or_default() += 1;
+        }
+        let settings = Arc::clone(&self.settings);
+        if let Some(column) = &settings.rescued {
+            self.store_own(column, &rescue.into_json(&self.file));
+        }
+    }
+
+    /// Stores text in a column that no element fills.
+    fn store_own(&mut self, column: &str, text: &str) {
+        if let Some(Column::Leaf(leaf)) = self.root.child_mut(column) {
+            leaf.store_raw(self.rows, text, &self.settings);
         }
     }
 }
 
 impl RowReader for DecodeReader {
     type Output = Decoded;
+
+    fn begin_segment(&mut self, file: &str) {
+        if self.settings.rescued.is_some() && self.file != file {
+            file.clone_into(&mut self.file);
+        }
+    }
 
     fn read_row<'a>(
         &mut self,
@@ -106,7 +151,7 @@ impl RowReader for DecodeReader {
     ) -> std::result::Result<(), RowError> {
         // A row that did not fit, and that nobody rejected because its segment is read again.
         self.root.truncate(self.rows);
-        let mut faults = Faults::default();
+        let mut faults = Faults::new(&self.settings);
         let mut reading = Reading {
             lexer,
             settings: &self.settings,
@@ -119,6 +164,9 @@ impl RowReader for DecodeReader {
         }
         match faults.first {
             None => {
+                if let Some(rescue) = faults.rescue.filter(|it| !it.is_empty()) {
+                    self.keep_rescued(rescue);
+                }
                 self.rows += 1;
                 Ok(())
             }
@@ -174,8 +222,32 @@ impl RowReader for DecodeReader {
             dropped_rows: std::mem::take(&mut self.dropped_rows),
             rejects: std::mem::take(&mut self.rejects),
             unknown,
+            rescued_rows: std::mem::take(&mut self.rescued_rows),
+            rescued: std::mem::take(&mut self.rescued),
         })
     }
+}
+
+/// The schema with the rescued-data column, where there is to be one.
+fn with_rescued_data(schema: Schema, options: &XmlOptions) -> Result<Schema> {
+    let Some(name) = &options.rescued_data_column else {
+        return Ok(schema);
+    };
+    let mut fields: Vec<FieldRef> = schema.fields().iter().cloned().collect();
+    match fields.iter().find(|field| field.name() == name) {
+        None => fields.push(Arc::new(Field::new(name, DataType::Utf8, true))),
+        Some(field) if *field.data_type() == DataType::Utf8 => {}
+        Some(field) => {
+            return Err(Error::Column {
+                column: name.clone(),
+                problem: format!(
+                    "is of type {}, but takes rescued data, which is a string",
+                    field.data_type()
+                ),
+            });
+        }
+    }
+    Ok(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
 
 /// The schema with every column nullable: any element may be missing.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, NullBufferBuilder, StructArray};
 use arrow::datatypes::Fields;
 
-use crate::content::{self, is_blank, literal, preserves_space};
+use crate::content::{self, is_blank, literal, preserves_space, trim};
 use crate::lexer::{Event, StartTag};
 use crate::names::NameTable;
 use crate::row_reader::RowError;
@@ -15,7 +15,7 @@ use crate::schema::choice::XML_NAME;
 use crate::{Error, Result};
 
 use super::column::Column;
-use super::{Reading, Settings};
+use super::{Reading, Settings, join};
 
 /// How many names that no column takes are told apart at one level.
 const MOST_UNKNOWN: usize = 1024;
@@ -76,8 +76,10 @@ impl Struct {
                 column.wildcard = Some(number);
             }
             column.children.push(child);
-            // Nothing in a document is the column that the reader itself fills.
-            if column.path.is_empty() && *field.name() == settings.corrupt {
+            // Nothing in a document is a column that the reader itself fills.
+            let is_own = *field.name() == settings.corrupt
+                || settings.rescued.as_ref() == Some(field.name());
+            if column.path.is_empty() && is_own {
                 continue;
             }
             column.by_name.insert(name.clone(), number);
@@ -154,6 +156,10 @@ impl Struct {
         reading: &mut Reading<'a, '_>,
     ) -> Result<bool, RowError> {
         if slot < self.len() {
+            if reading.rescues() {
+                reading.rescue_element(self.path.to_string())?;
+                return Ok(false);
+            }
             let raw = reading.lexer.skip_element()?;
             let expected = "single element: the column is no list, and has one already";
             reading.faults.add(start.start, &self.path, raw, expected);
@@ -179,6 +185,7 @@ impl Struct {
         reading: &mut Reading<'a, '_>,
     ) -> Result<(), RowError> {
         let mut text: Option<Cow<'a, str>> = None;
+        let drops_text = self.value.is_none() && !reading.rescues();
         self.elements.rewind();
         loop {
             match reading.lexer.next_event()? {
@@ -194,6 +201,9 @@ impl Struct {
                     };
                     if let Some(column) = self.children.get_mut(number) {
                         column.read(slot, child, reading)?;
+                    } else if reading.rescues() {
+                        let name = reading.settings.naming.element(child.name, reading.lexer);
+                        reading.rescue_element(join(&self.path, &name))?;
                     } else {
                         self.count_unknown(number);
                         reading.lexer.skip_element()?;
@@ -205,12 +215,12 @@ impl Struct {
                     }
                     return Ok(());
                 }
-                Event::Text(raw) if self.value.is_none() => {
+                Event::Text(raw) if drops_text => {
                     if !is_blank(raw) {
                         self.unknown_text += 1;
                     }
                 }
-                Event::CData(_) if self.value.is_none() => self.unknown_text += 1,
+                Event::CData(_) if drops_text => self.unknown_text += 1,
                 event => match (&mut text, event) {
                     (Some(text), _) => content::push(reading.lexer, event, text.to_mut()),
                     (none, Event::Text(raw)) => *none = Some(reading.lexer.unescape(raw)),
@@ -229,12 +239,19 @@ impl Struct {
         text: &mut Option<Cow<'_, str>>,
         reading: &mut Reading<'_, '_>,
     ) {
-        let (Some(text), Some(value)) = (text.take(), self.value) else {
+        let Some(text) = text.take().filter(|text| !is_blank(text)) else {
             return;
         };
-        if !is_blank(&text) {
+        if let Some(value) = self.value {
             let offset = reading.lexer.event_start();
             self.children[value].store(slot, &text, offset, reading);
+        } else {
+            let text = if reading.keeps_spaces {
+                &text
+            } else {
+                trim(&text)
+            };
+            reading.rescue_text(&join(&self.path, &reading.settings.value_tag), text);
         }
     }
 
@@ -260,6 +277,14 @@ impl Struct {
                 Some(column) => {
                     let value = attribute.unescape(reading.lexer.entities());
                     column.store(slot, &value, offset, reading);
+                }
+                None if reading.rescues() => {
+                    let name = reading
+                        .settings
+                        .naming
+                        .attribute(attribute.name, reading.lexer);
+                    let value = attribute.unescape(reading.lexer.entities());
+                    reading.rescue_text(&join(&self.path, &name.unwrap_or_default()), &value);
                 }
                 None => self.count_unknown(number),
             }
@@ -360,13 +385,5 @@ impl Struct {
             self.open(slot);
         }
         self.children[value].store(slot, text, offset, reading)
-    }
-}
-
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
     }
 }

@@ -74,6 +74,7 @@ pub(crate) fn read_segment<R: RowReader>(
     row_tag: &RowTag,
     reader: &mut R,
 ) -> Result<(Rows, End)> {
+    reader.begin_segment(segment.file);
     let lexer = Lexer::with_context(
         segment.text,
         segment.context,

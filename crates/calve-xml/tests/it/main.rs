@@ -6,6 +6,7 @@ mod goldens;
 mod laws;
 mod options;
 mod real;
+mod rescue;
 mod spark_xml;
 
 use std::sync::{Arc, Mutex};
