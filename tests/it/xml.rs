@@ -314,3 +314,102 @@ fn a_dry_run_writes_nothing() {
     error: [DIR]/nowhere: not found
     ");
 }
+
+/// What the second document has no place for by the schema of the first.
+fn drifted() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.xml", b"<r><i><n>1</n></i></r>");
+    sandbox.write(
+        "b.xml",
+        b"<r><i k='7'><n>x</n><m><o>1</o><o>2</o></m></i><i><n>3</n></i></r>",
+    );
+    sandbox.write("s.ddl", b"n INT");
+    sandbox
+}
+
+#[test]
+fn what_does_not_fit_the_schema_is_rescued_into_files() {
+    let sandbox = drifted();
+    let convert = [
+        "xml",
+        "convert",
+        "b.xml",
+        "--row-tag",
+        "i",
+        "--on-drift",
+        "rescue",
+    ];
+    let into = ["--schema", "s.ddl", "--out", "b.parquet"];
+    let report = sandbox.json(&[&convert[..], &into[..]].concat());
+    assert_eq!(
+        (
+            &report["rows"],
+            &report["rejected_rows"],
+            &report["rescued_rows"]
+        ),
+        (&json!(2), &json!(0), &json!(1))
+    );
+    assert_eq!(report["rescued"], json!({"_k": 1, "m": 1, "n": 1}));
+    let path = sandbox.path().join("b.xml");
+    let rescued = json!({"n": "x", "_k": "7", "m": {"o": ["1", "2"]}, "_file_path": path});
+    let rows = sandbox.json(&["sql", "SELECT * FROM 'b.parquet'"]);
+    assert_eq!(rows[1], json!({"n": 3, "_rescued_data": null}));
+    let text = rows[0]["_rescued_data"].as_str().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(text).unwrap(), rescued);
+
+    sandbox.write("m.json", br#"[["n", "int", "number", "string"]]"#);
+    let mapped = [
+        "--schema",
+        "s.ddl",
+        "--out",
+        "m.parquet",
+        "--mapping",
+        "m.json",
+    ];
+    let named = ["--rescued-data-column", "_rest"];
+    sandbox.json(&[&convert[..], &mapped[..], &named[..]].concat());
+    let query = "SELECT number, _rest IS NOT NULL AS rest FROM 'm.parquet'";
+    check(
+        &sandbox,
+        query,
+        &json!([{"number": null, "rest": true}, {"number": "3", "rest": false}]),
+    );
+    let widen = [
+        &convert[..5],
+        &into[..],
+        &named[..],
+        &["--on-drift", "widen"],
+    ]
+    .concat();
+    assert_snapshot!(sandbox.run(&widen), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: --rescued-data-column has no effect here: only `--on-drift rescue` fills the column
+    hint: leave out --rescued-data-column
+    ");
+}
+
+#[test]
+fn what_does_not_fit_the_table_is_rescued_into_it() {
+    let sandbox = drifted();
+    let into = ["--row-tag", "i", "--table", "db.t", "--on-drift", "rescue"];
+    let convert = |file| [&["xml", "convert", file], &into[..]].concat();
+    // The first run says the types, and no later one has others.
+    assert_eq!(sandbox.json(&convert("a.xml"))["rescued_rows"], 0);
+    let report = sandbox.json(&convert("b.xml"));
+    assert_eq!(
+        (&report["rescued_rows"], &report["rescued"]),
+        (&json!(1), &json!({"_k": 1, "m": 1, "n": 1}))
+    );
+    assert_eq!(report["ingest"]["schema_changes"], json!([]));
+    check(
+        &sandbox,
+        "SELECT n, _rescued_data IS NOT NULL AS rescued FROM db.t ORDER BY n NULLS LAST",
+        &json!([
+            {"n": 1, "rescued": false},
+            {"n": 3, "rescued": false},
+            {"n": null, "rescued": true},
+        ]),
+    );
+}

@@ -110,6 +110,21 @@ impl Mapping {
         self
     }
 
+    /// Keeps a column that no tuple takes as it is, behind the others.
+    #[must_use]
+    pub fn with_kept(mut self, column: &str) -> Self {
+        let path = FieldPath::root().field(column);
+        if self.entries.iter().all(|entry| entry.source != path) {
+            self.entries.push(Entry {
+                source: path.clone(),
+                source_kind: None,
+                target: path,
+                target_type: None,
+            });
+        }
+        self
+    }
+
     /// The tuples.
     pub fn entries(&self) -> &[Entry] {
         &self.entries

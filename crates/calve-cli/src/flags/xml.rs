@@ -146,6 +146,9 @@ pub(crate) struct XmlConvertFlags {
     /// What to do when the data does not fit the schema, or the table
     #[arg(long, value_name = "HOW")]
     pub(crate) on_drift: Option<OnDriftFlag>,
+    /// The column that takes what does not fit, with `--on-drift rescue` [default: `_rescued_data`]
+    #[arg(long, value_name = "NAME", requires = "on_drift")]
+    pub(crate) rescued_data_column: Option<String>,
     /// Write the schema that the rows were read by to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) schema_out: Option<PathBuf>,
@@ -216,6 +219,8 @@ pub(crate) enum OnDriftFlag {
     Fail,
     /// The schema grows, never narrows; the schema file is written anew.
     Widen,
+    /// The schema stays; what does not fit goes, as JSON, into the rescued-data column.
+    Rescue,
 }
 
 /// How pages are compressed.

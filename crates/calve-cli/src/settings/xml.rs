@@ -4,7 +4,7 @@ use calve::base::{Location, Properties, TableIdent};
 use calve::migrate::PartitionBy;
 use calve::xml::infer::MixedTypes;
 use calve::xml::options::{Limits, Mode, Namespaces};
-use calve::xml::schema::evolve::OnDrift;
+use calve::xml::schema::evolve::{DEFAULT_RESCUED_DATA_COLUMN, OnDrift};
 use calve::xml::schema::hints::Hints;
 use calve::xml::write::Codec;
 use calve::xml::{InferSchema, XmlOptions};
@@ -196,18 +196,34 @@ impl XmlConvertSettings {
                 file_bytes: size("--file-size", flags.file_size)?,
             },
         };
+        let on_drift = flags.on_drift.map(|flag| match flag {
+            OnDriftFlag::Fail => OnDrift::Fail,
+            OnDriftFlag::Widen => OnDrift::Widen,
+            OnDriftFlag::Rescue => OnDrift::Rescue,
+        });
+        let mut xml = XmlSettings::resolve(flags.xml, settings)?;
+        match (on_drift, flags.rescued_data_column) {
+            (Some(OnDrift::Rescue), name) => {
+                let name = name.unwrap_or_else(|| DEFAULT_RESCUED_DATA_COLUMN.to_owned());
+                xml.options.rescued_data_column = Some(name);
+            }
+            (_, Some(_)) => {
+                return Err(Error::Useless {
+                    flag: "--rescued-data-column",
+                    reason: "only `--on-drift rescue` fills the column",
+                });
+            }
+            _ => {}
+        }
         Ok(Self {
-            xml: XmlSettings::resolve(flags.xml, settings)?,
+            xml,
             target,
             schema: match (flags.schema, flags.xsd) {
                 (Some(file), _) => SchemaSettings::File(file),
                 (None, Some(file)) => SchemaSettings::Xsd(file),
                 (None, None) => SchemaSettings::Inferred,
             },
-            on_drift: flags.on_drift.map(|flag| match flag {
-                OnDriftFlag::Fail => OnDrift::Fail,
-                OnDriftFlag::Widen => OnDrift::Widen,
-            }),
+            on_drift,
             schema_out: flags.schema_out,
             rejects: flags.rejects,
             mapping: flags.mapping,

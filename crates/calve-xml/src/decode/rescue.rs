@@ -71,7 +71,7 @@ impl Rescue {
         }
         text.push_str(&quoted(FILE_PATH));
         text.push(':');
-        push_values(&mut text, file);
+        push_values(&mut text, &file);
         text.push('}');
         text
     }
@@ -181,7 +181,7 @@ impl Fields {
             }
             write_text(&mut text, &name);
             text.push(':');
-            push_values(&mut text, values);
+            push_values(&mut text, &values);
         }
         text.push('}');
         text
@@ -189,8 +189,8 @@ impl Fields {
 }
 
 /// One value as it is, several as a list.
-fn push_values(text: &mut String, values: Vec<String>) {
-    if let [value] = values.as_slice() {
+fn push_values(text: &mut String, values: &[String]) {
+    if let [value] = values {
         text.push_str(value);
         return;
     }

@@ -1,5 +1,7 @@
 //! The rescued-data column: what the schema has no place for is kept.
 
+use std::fmt::Write as _;
+
 use calve_xml::convert::Convert;
 use calve_xml::input::Input;
 use calve_xml::options::{Mode, Namespaces};
@@ -186,7 +188,7 @@ struct Element {
     name: &'static str,
     attribute: bool,
     text: Option<bool>,
-    children: Vec<Element>,
+    children: Vec<Self>,
 }
 
 fn element() -> impl Strategy<Value = Element> {
@@ -213,7 +215,7 @@ fn element() -> impl Strategy<Value = Element> {
 }
 
 /// Writes an element, each of its values once in the whole document.
-fn write(element: &Element, text: &mut String, tokens: &mut Vec<String>) {
+fn write_element(element: &Element, text: &mut String, tokens: &mut Vec<String>) {
     let mut token = |is_number: bool| {
         let number = 1_000 + tokens.len();
         let token = if is_number {
@@ -224,18 +226,18 @@ fn write(element: &Element, text: &mut String, tokens: &mut Vec<String>) {
         tokens.push(token.clone());
         token
     };
-    text.push_str(&format!("<{}", element.name));
+    let _ = write!(text, "<{}", element.name);
     if element.attribute {
-        text.push_str(&format!(" k='{}'", token(true)));
+        let _ = write!(text, " k='{}'", token(true));
     }
     text.push('>');
     if let Some(is_number) = element.text {
         text.push_str(&token(is_number));
     }
     for child in &element.children {
-        write(child, text, tokens);
+        write_element(child, text, tokens);
     }
-    text.push_str(&format!("</{}>", element.name));
+    let _ = write!(text, "</{}>", element.name);
 }
 
 proptest! {
@@ -256,7 +258,7 @@ proptest! {
         for row in &rows {
             text.push_str("<row>");
             for element in row {
-                write(element, &mut text, &mut tokens);
+                write_element(element, &mut text, &mut tokens);
             }
             text.push_str("</row>");
         }

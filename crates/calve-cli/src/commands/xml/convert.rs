@@ -54,6 +54,10 @@ struct Outcome {
     drift: Vec<String>,
     /// Elements, attributes and text that no column takes, with how often they were met.
     unknown: BTreeMap<String, u64>,
+    /// Rows of which something is in the rescued-data column.
+    rescued_rows: u64,
+    /// What is there, by path, with how often it was met.
+    rescued: BTreeMap<String, u64>,
     /// Values that a mapping's types do not hold, by column.
     nulled: BTreeMap<String, u64>,
     notes: Vec<String>,
@@ -163,7 +167,10 @@ impl Job {
                 .printer
                 .note(&format!("the schema grew by {widened} in the data"));
         }
-        let mapping = settings.mapping.as_deref().map(read_mapping).transpose()?;
+        let mut mapping = settings.mapping.as_deref().map(read_mapping).transpose()?;
+        if let Some(column) = &settings.xml.options.rescued_data_column {
+            mapping = mapping.map(|mapping| mapping.with_kept(column));
+        }
         let read_by = Convert::new(&rows.schema, settings.xml.options.clone())?;
         let schema = match &mapping {
             Some(mapping) => Arc::new(mapping.plan(read_by.schema())?),
@@ -307,6 +314,8 @@ impl Job {
                 .map(|reject| format!("{}: {}", reject.place, reject.reason))
                 .collect(),
             unknown: report.unknown,
+            rescued_rows: report.rescued_rows,
+            rescued: report.rescued,
             nulled: mapped.nulled,
             ..self.outcome()?
         })
@@ -356,12 +365,8 @@ impl Render for Outcome {
         }
         section("Differences from the schema", &self.drift, text);
         section("Rejected", &self.rejects, text);
-        let unknown: Vec<String> = self
-            .unknown
-            .iter()
-            .map(|(path, count)| format!("{path} ({count} times)"))
-            .collect();
-        section("In no column", &unknown, text);
+        section("In no column", &counts(&self.unknown), text);
+        section("Rescued", &counts(&self.rescued), text);
     }
 }
 
@@ -372,6 +377,11 @@ impl Outcome {
             (rows, dropped) => format!("{rows} ({dropped} dropped)"),
         }
     }
+}
+
+fn counts(paths: &BTreeMap<String, u64>) -> Vec<String> {
+    let times = |(path, count): (&String, &u64)| format!("{path} ({count} times)");
+    paths.iter().map(times).collect()
 }
 
 /// Writes the first entries of a list below its title, if there are any.

@@ -64,11 +64,16 @@ pub(super) fn decide(
             let notes = texts(&inferred);
             Ok(plain(inferred.schema, notes))
         }
-        // Without a word about drift, a given schema says which columns are wanted.
-        (Some(schema), None) if is_given => Ok(RowSchema {
-            validator,
-            ..plain(schema, Vec::new())
-        }),
+        // Without a word about drift, a given schema says which columns are wanted; and where what does
+        // not fit is kept, nothing needs to be known of it beforehand.
+        (Some(schema), on_drift)
+            if on_drift == Some(OnDrift::Rescue) || (on_drift.is_none() && is_given) =>
+        {
+            Ok(RowSchema {
+                validator,
+                ..plain(schema, Vec::new())
+            })
+        }
         (Some(contract), on_drift) => {
             let inferred = infer()?;
             let evolution = Evolve::new(on_drift.unwrap_or(OnDrift::Widen))
