@@ -107,6 +107,9 @@ pub(crate) struct GlobalFlags {
     /// Whether messages are coloured
     #[arg(long, value_name = "WHEN")]
     pub(crate) color: Option<ColorChoice>,
+    /// End the process at this step, for tests of what the next run makes of it
+    #[arg(long, value_name = "STEP", hide = true)]
+    pub(crate) fail_point: Option<String>,
 }
 
 impl GlobalFlags {
@@ -126,6 +129,7 @@ impl GlobalFlags {
             verbose: after.verbose.saturating_add(self.verbose),
             no_progress: after.no_progress || self.no_progress,
             color: after.color.or(self.color),
+            fail_point: after.fail_point.or(self.fail_point),
         }
     }
 }

@@ -15,6 +15,7 @@ mod xml;
 use std::path::PathBuf;
 
 use calve::base::{Location, TableIdent, units};
+use calve::migrate::journal::FailPoint;
 
 pub(crate) use add_files::AddFilesSettings;
 pub(crate) use catalog::CatalogSettings;
@@ -42,6 +43,9 @@ pub(crate) struct Settings {
     pub(crate) memory_bytes: Option<u64>,
     /// Where queries spill to, where the user said so.
     pub(crate) spill_dir: Option<PathBuf>,
+    /// At which step the process ends on purpose.
+    #[allow(dead_code, reason = "the commands that keep a journal pass it down")]
+    pub(crate) fail_point: FailPoint,
     /// What appears on stderr.
     pub(crate) messages: MessageSettings,
     /// Whether stdout is a terminal.
@@ -114,6 +118,7 @@ impl Settings {
             concurrency,
             memory_bytes,
             spill_dir,
+            fail_point: fail_point(flags.fail_point.as_deref(), environment),
             messages: MessageSettings {
                 quiet: flags.quiet,
                 draws_progress: environment.stderr_is_terminal
@@ -156,6 +161,18 @@ impl Settings {
     pub(crate) fn other_catalog(&self, name: &str) -> Result<CatalogSettings, Error> {
         self.configuration.resolve(name, Vec::new())
     }
+}
+
+/// At which step the process ends on purpose: never in a release, unless the hidden flag says so.
+fn fail_point(flag: Option<&str>, environment: &Environment) -> FailPoint {
+    let variable = || {
+        cfg!(debug_assertions)
+            .then(|| environment.variable("CALVE_FAIL_POINT"))
+            .flatten()
+    };
+    flag.or_else(variable)
+        .map(FailPoint::at)
+        .unwrap_or_default()
 }
 
 /// Reads a whole number above zero.

@@ -1,4 +1,6 @@
-use calve_base::{Failure, TableIdent};
+use calve_base::{Failure, Location, TableIdent};
+
+use crate::journal::{MigrationId, MigrationIdError};
 
 /// What can go wrong while a lake becomes a table.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +99,53 @@ pub enum Error {
         #[source]
         source: iceberg::Error,
     },
+    /// A migration of that id has a journal already.
+    #[error("migration {id} has begun already: {location}")]
+    JournalExists {
+        /// The migration.
+        id: MigrationId,
+        /// Its description.
+        location: Location,
+    },
+    /// There is no journal of that migration.
+    #[error("there is no journal of migration {id}: {location}")]
+    JournalMissing {
+        /// The migration.
+        id: MigrationId,
+        /// Where its description would be.
+        location: Location,
+    },
+    /// Another run changed the journal meanwhile.
+    #[error("another run goes on with migration {id}: it changed {location}")]
+    JournalChanged {
+        /// The migration.
+        id: MigrationId,
+        /// Its description.
+        location: Location,
+    },
+    /// A document of a journal cannot be read or written.
+    #[error("{location}: {source}")]
+    JournalDocument {
+        /// The document.
+        location: Location,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A document of a journal was written by a later release.
+    #[error("{location} is of version {version}, which this release does not know")]
+    JournalVersion {
+        /// The document.
+        location: Location,
+        /// Its version.
+        version: u64,
+    },
+    /// A text is no id of a migration.
+    #[error(transparent)]
+    MigrationId(#[from] MigrationIdError),
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] calve_storage::Error),
     /// The store failed while footers were read: no verdict on the file.
     #[error(transparent)]
     Footer(#[from] calve_lake::footer::FooterError),
@@ -124,6 +173,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Failure for Error {
     fn is_retryable(&self) -> bool {
         match self {
+            Self::Storage(error) => error.is_retryable(),
             Self::Footer(error) => error.is_retryable(),
             Self::Lake(error) => error.is_retryable(),
             Self::Table(error) => error.is_retryable(),
@@ -153,7 +203,15 @@ impl Failure for Error {
             Self::SchemaWouldChange { .. } => Some(
                 "let the table's schema grow, or leave the new columns out of the rows".to_owned(),
             ),
-            Self::Iceberg { .. } | Self::Rows { .. } => None,
+            Self::JournalMissing { .. } | Self::MigrationId(_) => {
+                Some("list the migrations of a table with `calve show TABLE --migrations`".to_owned())
+            }
+            Self::JournalExists { .. } | Self::JournalChanged { .. } => {
+                Some("let the other run end, then run the same command again".to_owned())
+            }
+            Self::JournalVersion { .. } => Some("use the release that wrote it, or a later one".to_owned()),
+            Self::Iceberg { .. } | Self::Rows { .. } | Self::JournalDocument { .. } => None,
+            Self::Storage(error) => error.hint(),
             Self::Footer(error) => error.hint(),
             Self::Lake(error) => error.hint(),
             Self::Table(error) => error.hint(),

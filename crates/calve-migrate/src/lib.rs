@@ -6,6 +6,7 @@
 mod add_files;
 mod error;
 pub mod ingest;
+pub mod journal;
 mod partition_by;
 
 pub use add_files::{

@@ -1,0 +1,67 @@
+//! What a batch of rows is.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::JOURNAL_VERSION;
+
+/// How far a batch is. Each state is written down before the next step begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum BatchState {
+    /// Its files are being written, under names that are known.
+    Begun,
+    /// Its files are written.
+    Written,
+    /// Its files hold what was read. Its commit may have been tried.
+    Verified,
+    /// Its commit took place.
+    Committed,
+}
+
+/// The document `batch-<n>.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// The version of the document.
+    pub version: u64,
+    /// Its number, counted from 1.
+    pub number: u64,
+    /// Which rows of the source are in it: the same for every run of the same command.
+    pub identity: String,
+    /// How far it is.
+    pub state: BatchState,
+    /// What the names of its data files, and of its manifests, have in common.
+    pub writer: Uuid,
+    /// The snapshot that its commit adds.
+    pub snapshot_id: i64,
+    /// Number of rows that were read.
+    pub rows: u64,
+    /// The data files that were written.
+    #[serde(default)]
+    pub files: Vec<String>,
+}
+
+impl Batch {
+    /// Describes a batch that begins now.
+    pub fn new(number: u64, identity: impl Into<String>, writer: Uuid, snapshot_id: i64) -> Self {
+        Self {
+            version: JOURNAL_VERSION,
+            number,
+            identity: identity.into(),
+            state: BatchState::Begun,
+            writer,
+            snapshot_id,
+            rows: 0,
+            files: Vec::new(),
+        }
+    }
+
+    pub(super) fn document(&self) -> String {
+        Self::document_of(self.number)
+    }
+
+    pub(super) fn document_of(number: u64) -> String {
+        format!("batch-{number}.json")
+    }
+}
