@@ -26,6 +26,9 @@ pub(crate) fn read<'a>(
         lexer.next_event()?;
         return Ok(Content::Text(Cow::Borrowed("")));
     }
+    if let Some(raw) = lexer.take_text_and_end()? {
+        return Ok(Content::Text(lexer.unescape(raw)));
+    }
     let first = lexer.next_event()?;
     let text = match first {
         Event::End(_) | Event::Eof => return Ok(Content::Text(Cow::Borrowed(""))),
@@ -102,6 +105,11 @@ pub(crate) fn is_blank(text: &str) -> bool {
 /// Without the white space around.
 #[inline]
 pub(crate) fn trim(text: &str) -> &str {
+    let is_white = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\n' | b'\t' | b'\r'));
+    let bytes = text.as_bytes();
+    if !is_white(bytes.first()) && !is_white(bytes.last()) {
+        return text;
+    }
     text.trim_matches([' ', '\n', '\t', '\r'])
 }
 

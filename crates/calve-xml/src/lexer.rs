@@ -253,6 +253,51 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// Moves behind white space that stands before markup, for those who take no text here. It may be left
+    /// where there is much of it.
+    #[inline]
+    pub(crate) fn skip_blank(&mut self) {
+        if !self.end_is_due {
+            self.at = scan::short_blank(self.bytes, self.at);
+        }
+    }
+
+    /// Takes the text and the end tag of an element whose start tag was just taken; none, and nothing is
+    /// taken, where there is more in it than text, or nothing.
+    ///
+    /// # Errors
+    /// When the text is not well-formed.
+    #[inline]
+    pub(crate) fn take_text_and_end(&mut self) -> Result<Option<&'a str>, RowError> {
+        let start = self.at;
+        let Some(open) = self.open.last() else {
+            return Ok(None);
+        };
+        if self.end_is_due {
+            return Ok(None);
+        }
+        let scanned = scan::text(self.bytes, start);
+        let name_at = scanned.end + 2;
+        let end = name_at + open.name.len();
+        if scanned.end == start
+            || self.bytes.get(scanned.end + 1) != Some(&b'/')
+            || self.bytes.get(end) != Some(&b'>')
+            || !scan::same(self.bytes, open.name_start, name_at, open.name.len())
+        {
+            return Ok(None);
+        }
+        let text = &self.text[start..scanned.end];
+        self.is_plain = true;
+        self.event_start = start;
+        if scanned.special {
+            self.check_text(text, start)?;
+        }
+        self.event_start = scanned.end;
+        self.at = end + 1;
+        self.pop();
+        Ok(Some(text))
+    }
+
     /// The names of the open elements, outermost first: `response/row/row`.
     pub fn path(&self) -> String {
         let names: Vec<&str> = self.open_elements().map(|(name, _)| name).collect();

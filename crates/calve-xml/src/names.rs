@@ -152,7 +152,7 @@ impl NameTable {
         let last = self.last as usize;
         let guess = self.entries[last].next;
         let entry = &self.entries[guess as usize];
-        if *entry.name == *name {
+        if is_same(entry.name.as_bytes(), name.as_bytes()) {
             self.last = guess;
             return Some(entry.number);
         }
@@ -213,6 +213,23 @@ impl NameTable {
     }
 }
 
+/// Whether two names are the same. Names are short, and a call of `memcmp` costs more than comparing them.
+#[inline]
+fn is_same(left: &[u8], right: &[u8]) -> bool {
+    fn ends<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+        Some((bytes.first_chunk()?, bytes.last_chunk()?))
+    }
+    if left.len() != right.len() {
+        return false;
+    }
+    match left.len() {
+        8..=16 => ends::<8>(left) == ends::<8>(right),
+        4..=7 => ends::<4>(left) == ends::<4>(right),
+        2 | 3 => ends::<2>(left) == ends::<2>(right),
+        _ => left == right,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -220,6 +237,17 @@ mod tests {
     use super::*;
 
     proptest! {
+        #[test]
+        fn names_are_compared_as_they_are(left in "[ab]{0,20}", right in "[ab]{0,20}", at in 0_usize..20) {
+            prop_assert_eq!(is_same(left.as_bytes(), right.as_bytes()), left == right);
+            prop_assert!(is_same(left.as_bytes(), left.clone().as_bytes()));
+            let mut other = left.clone().into_bytes();
+            if let Some(byte) = other.get_mut(at) {
+                *byte = b'c';
+                prop_assert!(!is_same(left.as_bytes(), &other));
+            }
+        }
+
         #[test]
         fn every_name_is_found(names in proptest::collection::vec("[a-e]{1,3}", 0..60), cut in 0..20_u32) {
             let mut table = NameTable::default();

@@ -73,7 +73,7 @@ pub(crate) fn check_characters(text: &str) -> Result<(), Fault> {
 /// The characters that content stands for: references replaced, line ends normalised. References that
 /// are not well-formed stay as they are; the lexer has refused them.
 pub fn unescape<'a>(raw: &'a str, entities: &Entities) -> Cow<'a, str> {
-    replace(raw, entities, |byte| matches!(byte, b'&' | b'\r'), "\n")
+    replace(raw, entities, |bytes| memchr2(b'&', b'\r', bytes), "\n")
 }
 
 /// The characters that an attribute's value stands for: references replaced, each tab and line end a
@@ -82,26 +82,35 @@ pub fn unescape_attribute<'a>(raw: &'a str, entities: &Entities) -> Cow<'a, str>
     replace(
         raw,
         entities,
-        |byte| matches!(byte, b'&' | b'\r' | b'\n' | b'\t'),
+        |bytes| {
+            bytes
+                .iter()
+                .position(|byte| matches!(byte, b'&' | b'\r' | b'\n' | b'\t'))
+        },
         " ",
     )
 }
 
 /// The content of a CDATA section with its line ends normalised.
 pub fn normalize_line_ends(raw: &str) -> Cow<'_, str> {
-    replace(raw, &Entities::default(), |byte| byte == b'\r', "\n")
+    replace(
+        raw,
+        &Entities::default(),
+        |bytes| memchr(b'\r', bytes),
+        "\n",
+    )
 }
 
-/// Replaces what `is_special` finds: references by what they refer to, white space by `white`.
+/// Replaces what `next` finds: references by what they refer to, white space by `white`.
 fn replace<'a>(
     raw: &'a str,
     entities: &Entities,
-    is_special: impl Fn(u8) -> bool,
+    next: impl Fn(&[u8]) -> Option<usize>,
     white: &str,
 ) -> Cow<'a, str> {
     let bytes = raw.as_bytes();
     let find = |at: usize| {
-        let passed = bytes[at..].iter().position(|byte| is_special(*byte))?;
+        let passed = next(&bytes[at..])?;
         Some(at + passed)
     };
     let Some(mut special) = find(0) else {

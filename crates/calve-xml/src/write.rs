@@ -3,8 +3,8 @@
 //! Columns are encoded and compressed in parallel. What is held in memory is the row group that is
 //! being filled, as encoded pages.
 
-mod dictionary;
 mod file;
+mod first_batch;
 
 use std::io::Write;
 use std::sync::Arc;

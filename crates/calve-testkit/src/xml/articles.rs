@@ -1,21 +1,16 @@
 use std::fmt::Write;
 
-use super::words;
+use super::{Shape, words};
 use crate::lakes::Random;
 
-/// Articles with long texts. The row is `article`, in `articles`.
-pub fn articles(bytes: usize, seed: u64) -> String {
-    let mut random = Random::new(seed);
-    let mut text = String::with_capacity(bytes + 16_384);
-    text.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<articles>\n");
-    let mut id = 20_000_000;
-    while text.len() < bytes {
-        id += 1;
-        article(&mut text, &mut random, id).unwrap();
-    }
-    text.push_str("</articles>\n");
-    text
-}
+pub(super) const ARTICLES: Shape = Shape {
+    name: "pub",
+    row_tag: "article",
+    head: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<articles>\n",
+    tail: "</articles>\n",
+    first: 20_000_000,
+    row: article,
+};
 
 fn article(text: &mut String, random: &mut Random, id: u64) -> std::fmt::Result {
     writeln!(

@@ -1,22 +1,16 @@
 use std::fmt::Write;
 
-use super::words;
+use super::{Shape, words};
 use crate::lakes::Random;
 
-/// Orders with their items, indented: short values, nested lists, a repeated `tag`. The row is `order`,
-/// in `orders`.
-pub fn orders(bytes: usize, seed: u64) -> String {
-    let mut random = Random::new(seed);
-    let mut text = String::with_capacity(bytes + 4096);
-    text.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<orders>\n");
-    let mut id = 100_000;
-    while text.len() < bytes {
-        id += 1;
-        order(&mut text, &mut random, id).unwrap();
-    }
-    text.push_str("</orders>\n");
-    text
-}
+pub(super) const ORDERS: Shape = Shape {
+    name: "orders",
+    row_tag: "order",
+    head: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<orders>\n",
+    tail: "</orders>\n",
+    first: 100_000,
+    row: order,
+};
 
 fn order(text: &mut String, random: &mut Random, id: u64) -> std::fmt::Result {
     let status = *random.pick(&["open", "paid", "shipped", "returned"]);

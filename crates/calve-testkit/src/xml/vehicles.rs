@@ -1,22 +1,16 @@
 use std::fmt::Write;
 
-use super::words;
+use super::{Shape, words};
 use crate::lakes::Random;
 
-/// Registered vehicles as Socrata exports them: flat, without white space, every row with the same
-/// fields. The row is `response/row/row`.
-pub fn vehicles(bytes: usize, seed: u64) -> String {
-    let mut random = Random::new(seed);
-    let mut text = String::with_capacity(bytes + 4096);
-    text.push_str("<?xml version=\"1.0\"?><response><row>");
-    let mut position = 0;
-    while text.len() < bytes {
-        position += 1;
-        vehicle(&mut text, &mut random, position).unwrap();
-    }
-    text.push_str("</row></response>");
-    text
-}
+pub(super) const VEHICLES: Shape = Shape {
+    name: "ev",
+    row_tag: "response/row/row",
+    head: "<?xml version=\"1.0\"?><response><row>",
+    tail: "</row></response>",
+    first: 0,
+    row: vehicle,
+};
 
 fn vehicle(text: &mut String, random: &mut Random, position: u64) -> std::fmt::Result {
     write!(

@@ -17,6 +17,8 @@ pub(crate) struct Leaf {
     path: Box<str>,
     values: Values,
     nulls: NullBufferBuilder,
+    /// How many slots are written.
+    len: usize,
 }
 
 impl Leaf {
@@ -26,12 +28,13 @@ impl Leaf {
             path: path.into(),
             values: Values::new(data_type)?,
             nulls: NullBufferBuilder::new(0),
+            len: 0,
         })
     }
 
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.nulls.len()
+        self.len
     }
 
     /// Whether it is a column of strings.
@@ -42,20 +45,22 @@ impl Leaf {
     pub(crate) fn truncate(&mut self, slots: usize) {
         self.nulls.truncate(slots);
         self.values.resize(slots);
+        self.len = slots;
     }
 
     #[inline]
     fn fill(&mut self, slots: usize) {
-        let missing = slots.saturating_sub(self.len());
-        if missing > 0 {
-            self.nulls.append_n_nulls(missing);
+        if slots > self.len {
+            self.nulls.append_n_nulls(slots - self.len);
             self.values.resize(slots);
+            self.len = slots;
         }
     }
 
     pub(crate) fn finish(&mut self, slots: usize) -> Result<ArrayRef> {
         self.fill(slots);
         let nulls = self.nulls.finish();
+        self.len = 0;
         self.values.finish(nulls, &self.path)
     }
 
@@ -141,8 +146,7 @@ impl Leaf {
         self.fill(slot);
         let text = if keeps_spaces { text } else { trim(text) };
         if self.is_null(text, reading) {
-            self.nulls.append_null();
-            self.values.resize(slot + 1);
+            self.fill(slot + 1);
             return true;
         }
         if self.values.push(text, &reading.settings.formats).is_none() {
@@ -150,6 +154,7 @@ impl Leaf {
             return false;
         }
         self.nulls.append_non_null();
+        self.len = slot + 1;
         true
     }
 
@@ -173,6 +178,7 @@ impl Leaf {
             return false;
         }
         self.nulls.append_non_null();
+        self.len = slot + 1;
         true
     }
 

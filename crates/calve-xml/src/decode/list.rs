@@ -19,6 +19,8 @@ pub(crate) struct Slots {
     /// One more than there are slots.
     offsets: Vec<i32>,
     nulls: NullBufferBuilder,
+    /// How many slots are written.
+    len: usize,
 }
 
 impl Slots {
@@ -26,12 +28,13 @@ impl Slots {
         Self {
             offsets: vec![0],
             nulls: NullBufferBuilder::new(0),
+            len: 0,
         }
     }
 
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.nulls.len()
+        self.len
     }
 
     /// How many items there are in all slots.
@@ -49,6 +52,7 @@ impl Slots {
             let items = self.offsets.last().copied().unwrap_or(0);
             self.offsets.push(items);
             self.nulls.append_non_null();
+            self.len = slot + 1;
         }
     }
 
@@ -62,17 +66,18 @@ impl Slots {
 
     /// Fills up with nulls.
     pub(crate) fn fill(&mut self, slots: usize) {
-        let missing = slots.saturating_sub(self.len());
-        if missing > 0 {
+        if slots > self.len {
             let items = self.offsets.last().copied().unwrap_or(0);
             self.offsets.resize(slots + 1, items);
-            self.nulls.append_n_nulls(missing);
+            self.nulls.append_n_nulls(slots - self.len);
+            self.len = slots;
         }
     }
 
     pub(crate) fn truncate(&mut self, slots: usize) {
         self.offsets.truncate(slots + 1);
         self.nulls.truncate(slots);
+        self.len = self.len.min(slots);
     }
 
     /// Where the items of the last slot begin.
@@ -85,6 +90,7 @@ impl Slots {
         let mut next = Vec::with_capacity(self.offsets.len());
         next.push(0);
         let offsets = std::mem::replace(&mut self.offsets, next);
+        self.len = 0;
         (
             OffsetBuffer::new(ScalarBuffer::from(offsets)),
             self.nulls.finish(),

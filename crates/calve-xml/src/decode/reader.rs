@@ -65,6 +65,8 @@ pub(crate) struct DecodeReader {
     has_corrupt_column: bool,
     keeps_rejects: bool,
     rows: usize,
+    /// Whether the columns hold something of a row that did not fit.
+    is_row_left: bool,
     corrupt_rows: u64,
     dropped_rows: u64,
     rejects: Vec<Reject>,
@@ -89,6 +91,7 @@ impl DecodeReader {
             mode: options.mode,
             keeps_rejects,
             rows: 0,
+            is_row_left: false,
             corrupt_rows: 0,
             dropped_rows: 0,
             rejects: Vec::new(),
@@ -150,7 +153,9 @@ impl RowReader for DecodeReader {
         start: StartTag<'a>,
     ) -> std::result::Result<(), RowError> {
         // A row that did not fit, and that nobody rejected because its segment is read again.
-        self.root.truncate(self.rows);
+        if std::mem::take(&mut self.is_row_left) {
+            self.root.truncate(self.rows);
+        }
         let mut faults = Faults::new(&self.settings);
         let mut reading = Reading {
             lexer,
@@ -171,11 +176,15 @@ impl RowReader for DecodeReader {
                 Ok(())
             }
             // What fitted stays until it is known what becomes of the row.
-            Some(error) => Err(error),
+            Some(error) => {
+                self.is_row_left = true;
+                Err(error)
+            }
         }
     }
 
     fn reject_row(&mut self, raw: &str, place: &Place, error: RowError) -> Result<()> {
+        self.is_row_left = false;
         match self.mode {
             Mode::FailFast => return Err(Error::bad_row(place, error)),
             Mode::DropMalformed => {

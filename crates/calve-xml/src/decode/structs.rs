@@ -27,6 +27,8 @@ pub(crate) struct Struct {
     fields: Fields,
     children: Vec<Column>,
     nulls: NullBufferBuilder,
+    /// How many slots are written.
+    len: usize,
     /// Raw names of elements: numbers of children, or beyond them, of unknown names.
     elements: NameTable,
     /// The same for attributes.
@@ -54,6 +56,7 @@ impl Struct {
             fields: fields.clone(),
             children: Vec::with_capacity(fields.len()),
             nulls: NullBufferBuilder::new(0),
+            len: 0,
             elements: NameTable::default(),
             attributes: NameTable::default(),
             by_name: HashMap::new(),
@@ -93,11 +96,12 @@ impl Struct {
 
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.nulls.len()
+        self.len
     }
 
     pub(crate) fn truncate(&mut self, slots: usize) {
         self.nulls.truncate(slots);
+        self.len = self.len.min(slots);
         for child in &mut self.children {
             child.truncate(slots);
         }
@@ -106,11 +110,11 @@ impl Struct {
     /// Makes a slot that is not null, of nothing but nulls so far.
     #[inline]
     pub(crate) fn open(&mut self, slot: usize) {
-        let missing = slot.saturating_sub(self.len());
-        if missing > 0 {
-            self.nulls.append_n_nulls(missing);
+        if slot > self.len {
+            self.nulls.append_n_nulls(slot - self.len);
         }
         self.nulls.append_non_null();
+        self.len = slot + 1;
     }
 
     /// The child that is called so.
@@ -126,6 +130,7 @@ impl Struct {
         }
         let children = self.finish_children(slots)?;
         let nulls = self.nulls.finish();
+        self.len = 0;
         if children.is_empty() {
             return Ok(Arc::new(StructArray::new_empty_fields(slots, nulls)));
         }
@@ -147,6 +152,7 @@ impl Struct {
     /// Forgets that slots were opened.
     pub(crate) fn reset(&mut self) {
         self.nulls = NullBufferBuilder::new(0);
+        self.len = 0;
     }
 
     pub(crate) fn read<'a>(
@@ -188,6 +194,9 @@ impl Struct {
         let drops_text = self.value.is_none() && !reading.rescues();
         self.elements.rewind();
         loop {
+            if self.value.is_none() {
+                reading.lexer.skip_blank();
+            }
             match reading.lexer.next_event()? {
                 Event::Start(child) => {
                     if text.is_some() && !self.joins_text {

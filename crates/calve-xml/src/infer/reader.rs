@@ -80,14 +80,20 @@ impl InferReader {
         let keeps_spaces = !self.ignore_spaces;
         stack.push(self.open(lexer, Shape::ROOT, keeps_spaces));
         while let Some(top) = stack.last_mut() {
+            if !top.keeps_spaces && top.text.is_none() {
+                lexer.skip_blank();
+            }
             match lexer.next_event()? {
                 Event::Start(tag) => {
                     self.end_text(top);
                     top.has_structure = true;
                     let node = self.child(lexer, top, tag.name);
                     let keeps_spaces = top.keeps_spaces;
-                    let child = self.open(lexer, node, keeps_spaces);
-                    stack.push(child);
+                    let mut child = self.open(lexer, node, keeps_spaces);
+                    match lexer.take_text_and_end()? {
+                        Some(raw) => self.close_text(lexer, raw, &mut child),
+                        None => stack.push(child),
+                    }
                 }
                 Event::End(_) => {
                     self.close(top);
@@ -204,6 +210,16 @@ impl InferReader {
             let text = open.text.take().unwrap_or_default();
             let kind = self.kind(&text, open.keeps_spaces);
             self.seen.shape.add_text(open.node, kind);
+        }
+    }
+
+    /// Ends an element that holds nothing but text.
+    #[inline]
+    fn close_text<'a>(&mut self, lexer: &Lexer<'a>, raw: &'a str, open: &mut Open<'a>) {
+        // The text of what is a string anyway says nothing.
+        if open.has_structure || !self.seen.shape.node(open.node).text.is_string() {
+            open.text = Some(lexer.unescape(raw));
+            self.close(open);
         }
     }
 

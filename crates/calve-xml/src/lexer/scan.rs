@@ -123,6 +123,25 @@ pub(super) fn white_space(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
+/// The end of the white space at `at`, if it is short and a tag follows; else `at`.
+#[inline]
+pub(super) fn short_blank(bytes: &[u8], at: usize) -> usize {
+    match bytes.get(at) {
+        Some(b' ' | b'\t' | b'\n') => {}
+        _ => return at,
+    }
+    let Some(chunk) = load(bytes, at) else {
+        return at;
+    };
+    let white = equals(chunk, b' ') | equals(chunk, b'\n') | equals(chunk, b'\t');
+    let end = at + bits(white).trailing_ones() as usize;
+    if bytes.get(end) == Some(&b'<') {
+        end
+    } else {
+        at
+    }
+}
+
 /// Whether the `length` bytes at `left` and at `right` are the same.
 #[inline]
 pub(super) fn same(bytes: &[u8], left: usize, right: usize, length: usize) -> bool {

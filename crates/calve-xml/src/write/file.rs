@@ -17,7 +17,17 @@ use rayon::prelude::*;
 
 use crate::{Error, Result};
 
-use super::{Layout, WrittenFile, dictionary};
+use super::{Layout, WrittenFile, first_batch};
+
+/// The size of pages before compression. A page and what it is compressed to are to stay in the cache nearest
+/// to a core, and to be in memory that is used again for the next.
+const PAGE_BYTES: usize = 128 * 1024;
+
+/// The most values that are encoded before the size of the page is looked at.
+const MOST_VALUES: usize = 1024;
+
+/// The least of them: looking costs as well.
+const LEAST_VALUES: usize = 32;
 
 /// One file.
 pub(super) struct OpenFile {
@@ -89,10 +99,10 @@ impl OpenFile {
         if self.columns.is_empty() {
             self.columns = self.new_row_group().map_err(failed)?;
         }
-        let mut encode = || encode(&mut self.columns, self.schema.fields(), batch);
+        let fields = self.schema.fields();
         match pool {
-            Some(pool) => pool.install(encode),
-            None => encode(),
+            Some(pool) => pool.install(|| encode_in_parallel(&mut self.columns, fields, batch)),
+            None => encode(&mut self.columns, fields, batch),
         }
         .map_err(failed)?;
         self.group_rows += batch.num_rows();
@@ -123,17 +133,12 @@ impl OpenFile {
         if self.group_rows == 0 {
             return Ok(());
         }
-        let close = || -> Result<Vec<ArrowColumnChunk>, ParquetError> {
-            writers
-                .into_par_iter()
-                .map(ArrowColumnWriter::close)
-                .collect()
+        let close = ArrowColumnWriter::close;
+        let chunks: Result<Vec<ArrowColumnChunk>, ParquetError> = match pool {
+            Some(pool) => pool.install(|| writers.into_par_iter().map(close).collect()),
+            None => writers.into_iter().map(close).collect(),
         };
-        let chunks = match pool {
-            Some(pool) => pool.install(close),
-            None => close(),
-        }
-        .map_err(failed)?;
+        let chunks = chunks.map_err(failed)?;
         let mut group = self.writer.next_row_group().map_err(failed)?;
         for chunk in chunks {
             chunk.append_to_row_group(&mut group).map_err(failed)?;
@@ -163,8 +168,22 @@ impl OpenFile {
     }
 }
 
-/// Encodes the columns of a batch, each in a task of its own, and in it each leaf.
+/// Encodes the columns of a batch one after another.
 fn encode(
+    columns: &mut [Vec<ArrowColumnWriter>],
+    fields: &[FieldRef],
+    batch: &RecordBatch,
+) -> Result<(), ParquetError> {
+    for ((writers, field), array) in columns.iter_mut().zip(fields).zip(batch.columns()) {
+        for (writer, leaf) in writers.iter_mut().zip(compute_leaves(field, array)?) {
+            writer.write(&leaf)?;
+        }
+    }
+    Ok(())
+}
+
+/// Encodes the columns of a batch, each in a task of its own, and in it each leaf.
+fn encode_in_parallel(
     columns: &mut [Vec<ArrowColumnWriter>],
     fields: &[FieldRef],
     batch: &RecordBatch,
@@ -194,11 +213,14 @@ fn properties(
     layout: Layout,
 ) -> Result<WriterProperties, ParquetError> {
     let columns = ArrowSchemaConverter::new().convert(schema)?;
+    let values = first_batch::values_in(PAGE_BYTES / 2, first);
     let mut properties = WriterProperties::builder()
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_write_batch_size(values.clamp(LEAST_VALUES, MOST_VALUES))
         .set_compression(layout.codec.compression())
         .set_created_by(format!("calve {}", env!("CARGO_PKG_VERSION")));
-    for (column, is_worth) in columns.columns().iter().zip(dictionary::worth(first)) {
-        if !is_worth {
+    for (column, repeats) in columns.columns().iter().zip(first_batch::repeats(first)) {
+        if !repeats {
             properties = properties.set_column_dictionary_enabled(column.path().clone(), false);
         }
     }

@@ -148,6 +148,6 @@ fn columns_whose_values_hardly_repeat_have_no_dictionary() {
     let few: StringArray = (0..2000).map(|n| Some(format!("{}", n % 10))).collect();
     let columns: [(&str, Arc<dyn Array>); 2] = [("many", Arc::new(values)), ("few", Arc::new(few))];
     let batch = RecordBatch::try_from_iter(columns).unwrap();
-    assert_eq!(dictionary::worth(&batch), [false, true]);
+    assert_eq!(first_batch::repeats(&batch), [false, true]);
     assert_eq!(batch.column(0).as_string::<i32>().value(7), "7");
 }

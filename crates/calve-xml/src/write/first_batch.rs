@@ -1,4 +1,4 @@
-//! Which columns are worth a dictionary.
+//! What the first batch tells of how columns are best written.
 //!
 //! A dictionary costs a look-up a value. For columns whose values hardly repeat the writer would fill
 //! one, and then give it up; it is told beforehand, from the first batch.
@@ -18,33 +18,37 @@ const SAMPLE: usize = 4096;
 /// Fewer values say nothing.
 const LEAST: usize = 512;
 
-/// For each leaf, in the order of Parquet's columns, whether its values repeat enough.
-pub(super) fn worth(batch: &RecordBatch) -> Vec<bool> {
-    let mut worth = Vec::new();
-    for column in batch.columns() {
-        visit(column, &mut worth);
-    }
-    worth
+/// For each leaf, in the order of Parquet's columns, whether its values repeat so often that it is worth a
+/// dictionary.
+pub(super) fn repeats(batch: &RecordBatch) -> Vec<bool> {
+    leaves(batch).into_iter().map(repeats_enough).collect()
 }
 
-fn visit(array: &ArrayRef, worth: &mut Vec<bool>) {
-    match array.data_type() {
-        DataType::Struct(_) => {
-            for child in array.as_struct().columns() {
-                visit(child, worth);
-            }
-        }
-        DataType::List(_) => visit(array.as_list::<i32>().values(), worth),
-        DataType::Map(..) => {
-            for child in array.as_map().entries().columns() {
-                visit(child, worth);
-            }
-        }
-        _ => worth.push(repeats(array)),
-    }
+/// How many values make about so many bytes, in the column of the longest texts.
+pub(super) fn values_in(bytes: usize, batch: &RecordBatch) -> usize {
+    let widths = leaves(batch).into_iter().filter_map(|array| {
+        let texts = array.as_string_opt::<i32>()?;
+        texts.value_data().len().checked_div(texts.len())
+    });
+    bytes / widths.max().unwrap_or(1).max(1)
 }
 
-fn repeats(array: &ArrayRef) -> bool {
+/// The arrays of values, in the order of Parquet's columns.
+fn leaves(batch: &RecordBatch) -> Vec<&ArrayRef> {
+    let mut leaves = Vec::new();
+    let mut left: Vec<&ArrayRef> = batch.columns().iter().rev().collect();
+    while let Some(array) = left.pop() {
+        match array.data_type() {
+            DataType::Struct(_) => left.extend(array.as_struct().columns().iter().rev()),
+            DataType::List(_) => left.push(array.as_list::<i32>().values()),
+            DataType::Map(..) => left.extend(array.as_map().entries().columns().iter().rev()),
+            _ => leaves.push(array),
+        }
+    }
+    leaves
+}
+
+fn repeats_enough(array: &ArrayRef) -> bool {
     let (seen, distinct) = match array.data_type() {
         DataType::Utf8 => count(array.as_string::<i32>().iter()),
         DataType::Int64 => count(array.as_primitive::<Int64Type>().iter()),
