@@ -194,7 +194,7 @@ impl Struct {
         let drops_text = self.value.is_none() && !reading.rescues();
         self.elements.rewind();
         loop {
-            if self.value.is_none() {
+            if drops_text {
                 reading.lexer.skip_blank();
             }
             match reading.lexer.next_event()? {
