@@ -9,7 +9,14 @@ fn main() -> std::io::Result<()> {
     let folder = env::args_os()
         .nth(1)
         .map_or_else(|| workspace_root().join("fixtures"), PathBuf::from);
-    for lake in ["ghcn", "hard-partitions", "nested", "milliseconds", "drift"] {
+    for lake in [
+        "ghcn",
+        "hard-partitions",
+        "nested",
+        "milliseconds",
+        "drift",
+        "xml",
+    ] {
         match fs_err::remove_dir_all(folder.join(lake)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}

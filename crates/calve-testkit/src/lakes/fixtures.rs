@@ -5,7 +5,7 @@ use super::{
     write_bytes,
 };
 
-/// Makes the lakes under `fixtures/`, below `dir`; its `README.md` says what each is.
+/// Makes the lakes and documents under `fixtures/`, below `dir`; its `README.md` says what each is.
 pub fn fixtures(dir: &Path) {
     ghcn(&dir.join("ghcn"), 100, 730, 2023);
     write_bytes(&dir.join("ghcn/_SUCCESS"), b"");
@@ -17,6 +17,7 @@ pub fn fixtures(dir: &Path) {
     for kind in Drift::ALL {
         drift(&dir.join("drift").join(kind.folder()), kind);
     }
+    crate::xml::documents(dir);
 }
 
 #[cfg(test)]

@@ -3,10 +3,13 @@
 //! Everything is a function of its arguments: the same seed makes the same text.
 
 mod articles;
+mod documents;
 mod orders;
 mod vehicles;
 
 use std::io::{self, Read};
+
+pub use documents::documents;
 
 use crate::lakes::Random;
 
