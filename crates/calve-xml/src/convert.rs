@@ -131,7 +131,8 @@ impl Convert {
         I: IntoIterator<Item = Result<Input>>,
         I::IntoIter: Send,
     {
-        self.read(inputs, None, consume)
+        let mut consume = consume;
+        self.run_by_document(inputs, None, |_, batch| consume(batch))
     }
 
     /// Reads the documents on the threads of a pool.
@@ -148,14 +149,20 @@ impl Convert {
         I: IntoIterator<Item = Result<Input>>,
         I::IntoIter: Send,
     {
-        self.read(inputs, Some(pool), consume)
+        let mut consume = consume;
+        self.run_by_document(inputs, Some(pool), |_, batch| consume(batch))
     }
 
-    fn read<I>(
+    /// Reads the documents on the threads of a pool, or on the calling thread; `consume` gets each batch
+    /// with the number of its document, from 0.
+    ///
+    /// # Errors
+    /// As [`Convert::run`].
+    pub fn run_by_document<I>(
         mut self,
         inputs: I,
         pool: Option<&rayon::ThreadPool>,
-        mut consume: impl FnMut(RecordBatch) -> Result<()>,
+        mut consume: impl FnMut(usize, RecordBatch) -> Result<()>,
     ) -> Result<Report>
     where
         I: IntoIterator<Item = Result<Input>>,
@@ -174,7 +181,7 @@ impl Convert {
                 let reader = DecodeReader::new(&self.given, &self.options, keeps_rejects)?;
                 Ok(Validated::new(reader, self.validator.clone()))
             },
-            |_, decoded: Decoded| {
+            |document, decoded: Decoded| {
                 if let Some(rejects) = &mut rejects {
                     write_rejects(rejects, &decoded.rejects)?;
                 }
@@ -182,7 +189,7 @@ impl Convert {
                 if batch.num_rows() == 0 {
                     return Ok(());
                 }
-                consume(batch)
+                consume(document, batch)
             },
         )?;
         if let Some(mut rejects) = rejects {

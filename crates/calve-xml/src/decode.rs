@@ -1,10 +1,11 @@
 //! Decoding of rows into Arrow columns by a schema.
 //!
 //! A schema is compiled into a tree of columns, one kind per file: `leaf`, `structs`, `list`,
-//! `map`. Values are parsed from the text straight into the columns' own buffers. Slots are written
+//! `map`, `choice`. Values are parsed from the text straight into the columns' own buffers. Slots are written
 //! by number, so that a missing value costs nothing until the batch is built, and a row that turns out
 //! to be malformed is cut off again.
 
+mod choice;
 mod column;
 mod leaf;
 mod list;

@@ -289,6 +289,12 @@ pub enum Error {
         /// What was written.
         action: String,
     },
+    /// An action for all choices stands beside others.
+    #[error("`{action}` is for every choice, and stands beside other actions")]
+    ActionForAll {
+        /// The action.
+        action: String,
+    },
     /// Data does not fit the schema that is its contract.
     #[error("the data does not fit the schema: {}", joined(drift))]
     Drift {
@@ -395,8 +401,12 @@ impl Failure for Error {
                 "write a list of tuples [source, source type, target, target type]".to_owned(),
             ),
             Self::SameName { .. } => Some("rename one of the columns by a mapping".to_owned()),
-            Self::Action { .. } => {
-                Some("write `cast:T`, `project:T`, `make_cols` or `make_struct`".to_owned())
+            Self::Action { .. } => Some(
+                "write `cast:T`, `project:T`, `make_cols` or `make_struct`, behind `PATH:` for one column"
+                    .to_owned(),
+            ),
+            Self::ActionForAll { .. } => {
+                Some("name the column of each action, as in `PATH:make_cols`".to_owned())
             }
             Self::Drift { drift, may_widen } => {
                 let conflicts = drift.iter().any(|it| matches!(it, Drift::Conflict { .. }));

@@ -21,7 +21,7 @@ use crate::{Error, Result};
 
 use reader::{InferReader, Seen};
 
-pub use resolve::{MixedTypes, Note};
+pub use resolve::{Choices, MixedTypes, Note};
 
 /// What was inferred.
 #[derive(Debug, Clone)]
@@ -67,6 +67,7 @@ pub struct InferSchema {
     keeps_leading_zeros: bool,
     mixed_types: MixedTypes,
     sample_rows: Option<u64>,
+    choices: Choices,
     hints: Hints,
     segment_bytes: usize,
 }
@@ -83,6 +84,7 @@ impl InferSchema {
             keeps_leading_zeros: false,
             mixed_types: MixedTypes::default(),
             sample_rows: None,
+            choices: Choices::default(),
             hints: Hints::new(),
             segment_bytes: segments::DEFAULT_SEGMENT_BYTES,
         }
@@ -124,6 +126,13 @@ impl InferSchema {
     /// Sets what becomes of a column that has values in some elements and children in others.
     pub fn with_mixed_types(mut self, mixed_types: MixedTypes) -> Self {
         self.mixed_types = mixed_types;
+        self
+    }
+
+    /// Sets which columns with values of several types are choices; the others are strings, or as
+    /// [`InferSchema::with_mixed_types`] says. Default: none.
+    pub fn with_choices(mut self, choices: Choices) -> Self {
+        self.choices = choices;
         self
     }
 
@@ -183,7 +192,12 @@ impl InferSchema {
             keeps_leading_zeros: self.keeps_leading_zeros,
             formats: Formats::new(&self.options)?,
         };
-        let reader = InferReader::new(&self.options, classifier, self.sample_rows);
+        let reader = InferReader::new(
+            &self.options,
+            classifier,
+            self.sample_rows,
+            self.choices != Choices::None,
+        );
         let mut rows = ReadRows::new(&self.options).with_segment_bytes(self.segment_bytes);
         if let Some(pool) = pool {
             rows = rows.with_pool(pool);
@@ -226,8 +240,11 @@ impl InferSchema {
     fn finish(&self, all: &Seen, reading: segments::Report) -> Result<Inferred> {
         let keeps_bad_rows = self.options.mode == crate::options::Mode::Permissive;
         let has_corrupt = all.bad_rows > 0 && keeps_bad_rows;
-        let (schema, mut notes) =
-            resolve::resolve(&all.shape, &self.options, self.mixed_types, has_corrupt);
+        let policy = resolve::Policy {
+            mixed: self.mixed_types,
+            choices: &self.choices,
+        };
+        let (schema, mut notes) = resolve::resolve(&all.shape, &self.options, policy, has_corrupt);
         if all.bad_rows > 0 {
             notes.push(Note::BadRows { rows: all.bad_rows });
         }

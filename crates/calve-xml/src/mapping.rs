@@ -110,6 +110,21 @@ impl Mapping {
         self
     }
 
+    /// Gives columns the names, the order and the types of a schema. What the source lacks is null; what
+    /// the schema lacks is dropped.
+    pub fn to_schema(schema: &Schema) -> Self {
+        let entry = |field: &FieldRef| Entry {
+            source: FieldPath::root().field(field.name()),
+            source_kind: None,
+            target: FieldPath::root().field(field.name()),
+            target_type: Some(field.data_type().clone().into()),
+        };
+        Self {
+            entries: schema.fields().iter().map(entry).collect(),
+            missing_as_null: true,
+        }
+    }
+
     /// Keeps a column that no tuple takes as it is, behind the others.
     #[must_use]
     pub fn with_kept(mut self, column: &str) -> Self {

@@ -22,6 +22,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 
 use crate::cast::{cast, cast_choice, visible_columns};
+use crate::infer::Choices;
 use crate::schema::choice::{CHOICE, alternatives, type_name};
 use crate::schema::ddl::parse_type;
 use crate::{Error, FieldPath, Result};
@@ -86,6 +87,43 @@ impl ResolveChoice {
     /// Resolves the columns named, each by its own action; other choices stay.
     pub fn by_specs(specs: Vec<(FieldPath, Action)>) -> Self {
         Self { specs, all: None }
+    }
+
+    /// Reads specs as people write them: an action for every choice (`make_cols`), or actions for
+    /// columns (`path:cast:long`), as Glue's `choice` and `specs`; not both.
+    ///
+    /// # Errors
+    /// When a text is neither, or there is an action for all beside others.
+    pub fn parse<S: AsRef<str>>(specs: &[S]) -> Result<Self> {
+        let mut columns = Vec::new();
+        for text in specs.iter().map(AsRef::as_ref) {
+            let unknown = |()| Error::Action {
+                action: text.to_owned(),
+            };
+            if let Ok(action) = text.parse() {
+                if specs.len() > 1 {
+                    return Err(Error::ActionForAll {
+                        action: text.to_owned(),
+                    });
+                }
+                return Ok(Self::all(action));
+            }
+            // Names of namespaces have colons, too: the action is what can be read as one.
+            let split = text
+                .match_indices(':')
+                .find_map(|(at, _)| Some((&text[..at], text[at + 1..].parse().ok()?)));
+            let (path, action) = split.ok_or(()).map_err(unknown)?;
+            columns.push((path.parse()?, action));
+        }
+        Ok(Self::by_specs(columns))
+    }
+
+    /// Which columns inference is to make choices, for this to resolve them.
+    pub fn choices(&self) -> Choices {
+        match &self.all {
+            Some(_) => Choices::All,
+            None => Choices::At(self.specs.iter().map(|(path, _)| path.clone()).collect()),
+        }
     }
 
     /// The schema of what [`Self::resolve`] gives.

@@ -5,6 +5,7 @@
 
 mod file;
 mod first_batch;
+pub mod partitioned;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use parquet::basic::{Compression, ZstdLevel};
 
 use crate::{Error, Result};
 use file::OpenFile;
+
+pub use partitioned::PartitionedSink;
 
 /// The most rows of a row group.
 pub const DEFAULT_ROW_GROUP_ROWS: usize = 1_000_000;

@@ -7,8 +7,10 @@ use arrow::datatypes::{DataType, Field};
 
 use crate::lexer::StartTag;
 use crate::row_reader::RowError;
+use crate::schema::choice::alternatives;
 use crate::{Error, Result};
 
+use super::choice::Choice;
 use super::leaf::Leaf;
 use super::list::List;
 use super::map::Map;
@@ -25,11 +27,15 @@ pub(crate) enum Column {
     Struct(Struct),
     List(List),
     Map(Map),
+    Choice(Choice),
 }
 
 impl Column {
     /// Compiles a field. `path` is its dotted name.
     pub(crate) fn new(field: &Field, path: &str, settings: &Settings) -> Result<Self> {
+        if let Some(alternatives) = alternatives(field) {
+            return Ok(Self::Choice(Choice::new(alternatives, path, settings)?));
+        }
         Ok(match field.data_type() {
             DataType::Struct(fields) => Self::Struct(Struct::new(fields, path, settings)?),
             DataType::List(item) => Self::List(List::new(item, path, settings)?),
@@ -53,6 +59,7 @@ impl Column {
             Self::Struct(column) => column.len(),
             Self::List(list) => list.len(),
             Self::Map(map) => map.len(),
+            Self::Choice(choice) => choice.len(),
         }
     }
 
@@ -66,6 +73,7 @@ impl Column {
             Self::Struct(column) => column.truncate(slots),
             Self::List(list) => list.truncate(slots),
             Self::Map(map) => map.truncate(slots),
+            Self::Choice(choice) => choice.truncate(slots),
         }
     }
 
@@ -76,6 +84,7 @@ impl Column {
             Self::Struct(column) => column.finish(slots),
             Self::List(list) => list.finish(slots),
             Self::Map(map) => map.finish(slots),
+            Self::Choice(choice) => choice.finish(slots),
         }
     }
 
@@ -96,6 +105,7 @@ impl Column {
             Self::Struct(column) => column.read(slot, start, reading),
             Self::List(list) => list.read(slot, start, reading),
             Self::Map(map) => map.read(slot, start, reading),
+            Self::Choice(choice) => choice.read(slot, start, reading),
         }
     }
 
@@ -112,6 +122,7 @@ impl Column {
             Self::Struct(column) => column.store(slot, text, offset, reading),
             Self::List(list) => list.store(slot, text, offset, reading),
             Self::Map(map) => map.store(slot, text, offset, reading),
+            Self::Choice(choice) => choice.store(slot, text, offset, reading),
         }
     }
 
@@ -122,6 +133,7 @@ impl Column {
             Self::Struct(column) => column.take_unknown(settings, into),
             Self::List(list) => list.item_mut().take_unknown(settings, into),
             Self::Map(map) => map.values_mut().take_unknown(settings, into),
+            Self::Choice(choice) => choice.take_unknown(settings, into),
         }
     }
 }

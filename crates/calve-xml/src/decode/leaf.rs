@@ -170,6 +170,20 @@ impl Leaf {
         matches!(&settings.null_value, Some(null) if null == text)
     }
 
+    /// Stores a value where it fits; gives whether it does.
+    pub(crate) fn try_store(&mut self, slot: usize, text: &str, settings: &Settings) -> bool {
+        if slot < self.len() {
+            return false;
+        }
+        self.fill(slot);
+        if self.values.push(text, &settings.formats).is_none() {
+            return false;
+        }
+        self.nulls.append_non_null();
+        self.len = slot + 1;
+        true
+    }
+
     /// Stores raw text, whatever the options say of it.
     pub(crate) fn store_raw(&mut self, slot: usize, text: &str, settings: &Settings) -> bool {
         self.truncate(slot.min(self.len()));

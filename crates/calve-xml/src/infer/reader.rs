@@ -34,6 +34,8 @@ pub(crate) struct InferReader {
     value_tag: String,
     null_value: Option<String>,
     ignore_spaces: bool,
+    /// Whether the kinds of all values are wanted, though one of them is text.
+    wants_all_kinds: bool,
     mode: Mode,
     /// How many rows may still be read; the others are left alone.
     rows_left: u64,
@@ -60,6 +62,7 @@ impl InferReader {
         options: &XmlOptions,
         classifier: Classifier,
         most_rows: Option<u64>,
+        wants_all_kinds: bool,
     ) -> Self {
         Self {
             seen: Seen::default(),
@@ -68,6 +71,7 @@ impl InferReader {
             value_tag: options.value_tag.clone(),
             null_value: options.null_value.clone(),
             ignore_spaces: options.ignore_surrounding_spaces,
+            wants_all_kinds,
             mode: options.mode,
             rows_left: most_rows.unwrap_or(u64::MAX),
             element: 0,
@@ -153,7 +157,7 @@ impl InferReader {
             };
             open.has_structure = true;
             let node = shape.touch(open.node, field, open.element);
-            if !shape.node(node).text.is_string() {
+            if self.wants_all_kinds || !shape.node(node).text.is_string() {
                 let value = attribute.unescape(lexer.entities());
                 let kind = self.kind(&value, open.keeps_spaces);
                 self.seen.shape.add_text(node, kind);
@@ -196,7 +200,7 @@ impl InferReader {
         }
         let field = self.seen.shape.field(open.node, &self.value_tag);
         let node = self.seen.shape.touch(open.node, field, open.element);
-        if !self.seen.shape.node(node).text.is_string() {
+        if self.wants_all_kinds || !self.seen.shape.node(node).text.is_string() {
             let kind = self.kind(&text, open.keeps_spaces);
             self.seen.shape.add_text(node, kind);
         }
@@ -206,7 +210,7 @@ impl InferReader {
     fn close(&mut self, open: &mut Open<'_>) {
         if open.has_structure {
             self.end_text(open);
-        } else if !self.seen.shape.node(open.node).text.is_string() {
+        } else if self.wants_all_kinds || !self.seen.shape.node(open.node).text.is_string() {
             let text = open.text.take().unwrap_or_default();
             let kind = self.kind(&text, open.keeps_spaces);
             self.seen.shape.add_text(open.node, kind);

@@ -5,8 +5,10 @@ use std::fmt;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
 
+use crate::FieldPath;
 use crate::options::XmlOptions;
-use crate::schema::choice::XML_NAME;
+use crate::schema::choice::{XML_NAME, choice_field};
+use crate::schema::types::Typed;
 
 use super::scalar::Scalar;
 use super::shape::{self, Shape};
@@ -19,6 +21,25 @@ pub enum MixedTypes {
     RawXml,
     /// A struct, the values under the value tag.
     ValueTag,
+}
+
+/// Which columns with values of several types are [choices](crate::schema::choice).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Choices {
+    /// None.
+    #[default]
+    None,
+    /// All.
+    All,
+    /// Those at these paths, in which steps into lists do not count.
+    At(Vec<FieldPath>),
+}
+
+/// What becomes of columns that one type does not hold.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Policy<'a> {
+    pub(super) mixed: MixedTypes,
+    pub(super) choices: &'a Choices,
 }
 
 /// Something about an inferred schema that a person should know.
@@ -71,16 +92,16 @@ impl fmt::Display for Note {
 }
 
 /// Makes the schema of a shape.
-pub(crate) fn resolve(
+pub(super) fn resolve(
     shape: &Shape,
     options: &XmlOptions,
-    mixed: MixedTypes,
+    policy: Policy<'_>,
     has_bad_rows: bool,
 ) -> (Schema, Vec<Note>) {
     let mut resolver = Resolver {
         shape,
         value_tag: &options.value_tag,
-        mixed,
+        policy,
         notes: Vec::new(),
     };
     let text = shape.node(Shape::ROOT).text;
@@ -94,7 +115,7 @@ pub(crate) fn resolve(
 struct Resolver<'s> {
     shape: &'s Shape,
     value_tag: &'s str,
-    mixed: MixedTypes,
+    policy: Policy<'s>,
     notes: Vec<Note>,
 }
 
@@ -117,16 +138,14 @@ impl Resolver<'_> {
             let path = join(path, column);
             let is_value = *field.name == *self.value_tag;
             let extra = if is_value { text } else { Scalar::default() };
-            let mut data_type = self.data_type(field.node, extra, &path);
+            let mut typed = self.typed(field.node, extra, &path);
             if field.is_repeated {
-                data_type = list(data_type);
+                typed = typed.into_list(true).into();
             }
-            let mut made = Field::new(column, data_type, true);
+            let mut made = typed.into_field(column, true);
             if **column != *field.name {
-                made = made.with_metadata(HashMap::from([(
-                    XML_NAME.to_owned(),
-                    field.name.to_string(),
-                )]));
+                let metadata = made.metadata_mut();
+                metadata.insert(XML_NAME.to_owned(), field.name.to_string());
                 self.notes.push(Note::Renamed {
                     column: path,
                     xml_name: field.name.to_string(),
@@ -139,39 +158,79 @@ impl Resolver<'_> {
             fields.push(Field::new(corrupt, DataType::Utf8, true).into());
         }
         if adds_value_tag {
-            let data_type = text.data_type().unwrap_or(DataType::Utf8);
-            fields.push(Field::new(self.value_tag, data_type, true).into());
+            let typed = self.values(text, &join(path, self.value_tag));
+            fields.push(typed.into_field(self.value_tag, true).into());
         }
         fields.sort_by(|a, b| a.name().cmp(b.name()));
         fields.into()
     }
 
-    fn data_type(&mut self, node: usize, extra: Scalar, path: &str) -> DataType {
+    /// Whether the column is a choice where one type does not hold its values.
+    fn is_choice(&self, path: &str) -> bool {
+        match self.policy.choices {
+            Choices::None => false,
+            Choices::All => true,
+            Choices::At(paths) => paths.iter().any(|it| {
+                let names: Vec<&str> = it.names().collect();
+                names.join(".") == path
+            }),
+        }
+    }
+
+    /// The type of values.
+    fn values(&self, text: Scalar, path: &str) -> Typed {
+        let alternatives = text.alternatives();
+        if alternatives.len() > 1 && self.is_choice(path) {
+            return choice(&alternatives);
+        }
+        text.data_type().unwrap_or(DataType::Utf8).into()
+    }
+
+    fn typed(&mut self, node: usize, extra: Scalar, path: &str) -> Typed {
         let seen = self.shape.node(node);
         let text = seen.text.union(extra);
         if seen.fields.is_empty() {
-            return text.data_type().unwrap_or(DataType::Utf8);
+            return self.values(text, path);
         }
         if !text.has_values() {
-            return DataType::Struct(self.fields(node, Scalar::default(), None, path));
+            return DataType::Struct(self.fields(node, Scalar::default(), None, path)).into();
         }
         // Values beside attributes or text between children have a place already: the value tag.
         let has_value_tag = seen
             .fields
             .iter()
             .any(|field| *field.name == *self.value_tag);
-        let is_struct = has_value_tag || seen.has_attributes || self.mixed == MixedTypes::ValueTag;
-        if !has_value_tag && !seen.has_attributes {
+        let has_place = has_value_tag || seen.has_attributes;
+        if !has_place && self.is_choice(path) {
+            let mut alternatives = text.alternatives();
+            alternatives.push(DataType::Struct(self.fields(
+                node,
+                Scalar::default(),
+                None,
+                path,
+            )));
+            return choice(&alternatives);
+        }
+        let is_struct = has_place || self.policy.mixed == MixedTypes::ValueTag;
+        if !has_place {
             self.notes.push(Note::MixedTypes {
                 column: path.to_owned(),
                 is_raw_xml: !is_struct,
             });
         }
         if is_struct {
-            DataType::Struct(self.fields(node, text, None, path))
+            DataType::Struct(self.fields(node, text, None, path)).into()
         } else {
-            DataType::Utf8
+            DataType::Utf8.into()
         }
+    }
+}
+
+fn choice(alternatives: &[DataType]) -> Typed {
+    let field = choice_field("", alternatives);
+    Typed {
+        data_type: field.data_type().clone(),
+        metadata: field.metadata().clone(),
     }
 }
 
@@ -181,10 +240,6 @@ fn join(path: &str, column: &str) -> String {
     } else {
         format!("{path}.{column}")
     }
-}
-
-fn list(item: DataType) -> DataType {
-    DataType::List(Field::new("element", item, true).into())
 }
 
 /// Names that differ by more than case: the first by the order of bytes keeps its name, the others

@@ -99,6 +99,26 @@ impl Scalar {
         })
     }
 
+    /// A type for each family of values that were seen: numbers, booleans, times, dates and timestamps,
+    /// text. No type but that of text holds values of two.
+    pub(crate) fn alternatives(self) -> Vec<DataType> {
+        const FAMILIES: [u16; 5] = [
+            BOOLEAN,
+            LONG | DECIMAL | DOUBLE,
+            TIME,
+            DATE | TIMESTAMP | TIMESTAMP_NTZ,
+            STRING,
+        ];
+        let of = |family: u16| Self {
+            kinds: self.kinds & family,
+            ..self
+        };
+        FAMILIES
+            .iter()
+            .filter_map(|family| of(*family).data_type())
+            .collect()
+    }
+
     fn number(self) -> DataType {
         if self.kinds & DOUBLE != 0 {
             return DataType::Float64;

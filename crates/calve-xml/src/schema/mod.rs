@@ -8,6 +8,7 @@ pub mod ddl;
 pub mod evolve;
 pub mod glue_json;
 pub mod hints;
+pub mod hive;
 pub mod spark_json;
 pub(crate) mod types;
 pub mod xsd;

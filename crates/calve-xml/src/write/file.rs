@@ -81,7 +81,8 @@ impl OpenFile {
         self.writer.bytes_written() as u64 + self.waiting() as u64
     }
 
-    fn waiting(&self) -> usize {
+    /// What waits in memory, in bytes.
+    pub(super) fn waiting(&self) -> usize {
         let writers = self.columns.iter().flatten();
         writers
             .map(ArrowColumnWriter::get_estimated_total_bytes)
@@ -123,7 +124,8 @@ impl OpenFile {
             .collect())
     }
 
-    fn close_row_group(&mut self, pool: Option<&rayon::ThreadPool>) -> Result<()> {
+    /// Ends the row group that is being filled, so that nothing waits in memory.
+    pub(super) fn close_row_group(&mut self, pool: Option<&rayon::ThreadPool>) -> Result<()> {
         let number = self.number;
         let failed = |source| Error::WriteParquet { number, source };
         let writers: Vec<ArrowColumnWriter> = std::mem::take(&mut self.columns)

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 
+mod choices;
 mod goldens;
 mod laws;
 mod options;
