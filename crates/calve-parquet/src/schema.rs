@@ -49,6 +49,9 @@ pub struct FileSchema {
 pub struct FileField {
     /// Its name, in the file's spelling (`element`, `key`, `value` inside lists and maps, whatever the file says).
     pub name: String,
+    /// For the element of a list of three levels: the name of the repeated group around it, where that is not the
+    /// specification's `list` (Hive and Impala write `bag`).
+    pub group_name: Option<String>,
     /// The id in the file, if it has one.
     pub field_id: Option<i32>,
     /// Whether the file promises that it is never null.

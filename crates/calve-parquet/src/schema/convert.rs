@@ -64,6 +64,7 @@ impl Converter<'_> {
         self.path.pop();
         FileField {
             name: name.to_owned(),
+            group_name: None,
             field_id: field_id(parquet),
             required: repetition(parquet) != Some(Repetition::OPTIONAL),
             kind,
@@ -77,6 +78,7 @@ impl Converter<'_> {
         self.path.pop();
         FileField {
             name: "element".into(),
+            group_name: None,
             field_id,
             required: true,
             kind,
@@ -159,7 +161,9 @@ impl Converter<'_> {
             let id = field_id(repeated);
             return FileType::List(Box::new(self.repeated_element(repeated, id)));
         }
-        FileType::List(Box::new(self.field(&inner[0], "element")))
+        let mut element = self.field(&inner[0], "element");
+        element.group_name = Some(repeated.name().to_owned()).filter(|name| name != "list");
+        FileType::List(Box::new(element))
     }
 
     fn map(&mut self, parquet: &Type) -> FileType {

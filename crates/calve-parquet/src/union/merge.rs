@@ -187,6 +187,12 @@ impl Merge<'_> {
         if !node.spellings.contains(&field.name) {
             node.spellings.push(field.name.clone());
         }
+        // DuckDB 1.5 finds an element by the name of the group around it, and no other reader minds that name.
+        if let Some(group) = &field.group_name
+            && !node.spellings.contains(group)
+        {
+            node.spellings.push(group.clone());
+        }
         node.in_files |= node.from_path;
         if self.growth == Growth::Open && !node.from_path {
             node.required &= field.required;

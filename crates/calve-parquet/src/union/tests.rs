@@ -294,6 +294,17 @@ fn spellings() {
             r#""fields":[{"field-id":3,"names":["X","x"]}]}]"#
         )
     );
+    let list = |group, element| {
+        let element = format!("optional int32 {element};");
+        format!("optional group a (LIST) {{ repeated group {group} {{ {element} }} }}")
+    };
+    let lists = [list("list", "element"), list("bag", "array_element")];
+    let files = [(lists[0].as_str(), ""), (lists[1].as_str(), "")];
+    let union = check(&files, "1 a: list<2 element: int>");
+    assert_eq!(
+        union.name_mapping().to_json(),
+        r#"[{"field-id":1,"names":["a"],"fields":[{"field-id":2,"names":["element","bag"]}]}]"#
+    );
     check_error(
         "optional int32 a;",
         "optional int32 A; optional int32 a;",
