@@ -263,15 +263,15 @@ fn unsafe_types_need_a_word() {
     refused     10
 
     Refused:
-      `local` is a timestamp in milliseconds, and readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
+      `local` is a timestamp in milliseconds: Spark's vectorised reader (Iceberg 1.10) makes it a thousand times too small unless `read.parquet.vectorization.enabled=false`, and readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
         2 files, such as [WORKSPACE]/fixtures/milliseconds/day=2024-05-01/part-0.parquet
-      `instant` is a timestamp in milliseconds, and readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
+      `instant` is a timestamp in milliseconds: Spark's vectorised reader (Iceberg 1.10) makes it a thousand times too small unless `read.parquet.vectorization.enabled=false`, and readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
         2 files, such as [WORKSPACE]/fixtures/milliseconds/day=2024-05-01/part-0.parquet
-      `clock` is a time in milliseconds, and readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
+      `clock` is a time in milliseconds: readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
         2 files, such as [WORKSPACE]/fixtures/milliseconds/day=2024-05-01/part-0.parquet
-      `event.at` is a timestamp in milliseconds, and readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
+      `event.at` is a timestamp in milliseconds: Spark's vectorised reader (Iceberg 1.10) makes it a thousand times too small unless `read.parquet.vectorization.enabled=false`, and readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
         2 files, such as [WORKSPACE]/fixtures/milliseconds/day=2024-05-01/part-0.parquet
-      `visits.element` is a timestamp in milliseconds, and readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
+      `visits.element` is a timestamp in milliseconds: Spark's vectorised reader (Iceberg 1.10) makes it a thousand times too small unless `read.parquet.vectorization.enabled=false`, and readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
         2 files, such as [WORKSPACE]/fixtures/milliseconds/day=2024-05-01/part-0.parquet
     --- stderr ---
     note: nothing was committed, because files were refused
@@ -297,15 +297,15 @@ fn unsafe_types_need_a_word() {
     refused     0
 
     Findings:
-      `clock` is a time in milliseconds, and readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
+      `clock` is a time in milliseconds: readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
         2 files, such as [WORKSPACE]/fixtures/milliseconds/day=2024-05-01/part-0.parquet
-      `event.at` is a timestamp in milliseconds, and readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
+      `event.at` is a timestamp in milliseconds: Spark's vectorised reader (Iceberg 1.10) makes it a thousand times too small unless `read.parquet.vectorization.enabled=false`, and readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
         2 files, such as [WORKSPACE]/fixtures/milliseconds/day=2024-05-01/part-0.parquet
-      `instant` is a timestamp in milliseconds, and readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
+      `instant` is a timestamp in milliseconds: Spark's vectorised reader (Iceberg 1.10) makes it a thousand times too small unless `read.parquet.vectorization.enabled=false`, and readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
         2 files, such as [WORKSPACE]/fixtures/milliseconds/day=2024-05-01/part-0.parquet
-      `local` is a timestamp in milliseconds, and readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
+      `local` is a timestamp in milliseconds: Spark's vectorised reader (Iceberg 1.10) makes it a thousand times too small unless `read.parquet.vectorization.enabled=false`, and readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
         2 files, such as [WORKSPACE]/fixtures/milliseconds/day=2024-05-01/part-0.parquet
-      `visits.element` is a timestamp in milliseconds, and readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
+      `visits.element` is a timestamp in milliseconds: Spark's vectorised reader (Iceberg 1.10) makes it a thousand times too small unless `read.parquet.vectorization.enabled=false`, and readers built on Java Iceberg up to 1.11 may skip its rows under a filter; rewrite it with `ctas`, or allow it
         2 files, such as [WORKSPACE]/fixtures/milliseconds/day=2024-05-01/part-0.parquet
     --- stderr ---
     note: gc.enabled=false: the files still belong to the lake, so expiring snapshots will not delete them; set gc.enabled=true when the table alone owns them
