@@ -8,11 +8,11 @@
 )]
 
 mod bad_input;
-mod corpus;
 mod glue;
 mod honest;
 mod ingest;
 mod races;
 mod s3;
+mod scenarios;
 mod support;
 mod targets;
