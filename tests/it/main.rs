@@ -5,6 +5,7 @@ mod support;
 
 mod add_files;
 mod catalog;
+mod corpus;
 mod general;
 mod glue;
 mod interop;
