@@ -1,6 +1,8 @@
 //! Real files, written by nobody here: under the default policy each is added, or refused with the
 //! reason that is to be expected; what is added is read back equal by value to the file itself.
 
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
 mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,7 +97,7 @@ const CALVE_EXCEPTIONS: &[&str] = &[
     "parquet-testing/data/int96_from_spark.parquet",
 ];
 
-/// Files that PyArrow cannot read, or whose INT96 values outside of the years that nanoseconds reach wrap in
+/// Files that `PyArrow` cannot read, or whose INT96 values outside of the years that nanoseconds reach wrap in
 /// PyIceberg.
 const PYICEBERG_EXCEPTIONS: &[&str] = &[
     "duckdb/data/parquet-testing/broken/internal_6129.parquet",
