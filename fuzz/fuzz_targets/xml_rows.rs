@@ -1,60 +1,9 @@
-//! Any document, compressed or not, gives the same rows in segments of any size, and never panics.
+//! Any document gives the same rows in segments of any size.
 #![no_main]
 
-use std::io::Cursor;
+#[path = "../checks/mod.rs"]
+mod checks;
 
-use calve_xml::lexer::{Lexer, StartTag};
-use calve_xml::row_reader::{RowError, RowReader};
-use calve_xml::{Input, Place, ReadRows, Result, XmlOptions};
 use libfuzzer_sys::fuzz_target;
 
-/// Takes the raw text of rows.
-#[derive(Default)]
-struct Raw(Vec<String>);
-
-impl RowReader for Raw {
-    type Output = Vec<String>;
-
-    fn read_row<'a>(
-        &mut self,
-        lexer: &mut Lexer<'a>,
-        start: StartTag<'a>,
-    ) -> std::result::Result<(), RowError> {
-        let inner = lexer.skip_element()?;
-        self.0.push(format!("{}:{inner}", start.attributes));
-        Ok(())
-    }
-
-    fn reject_row(&mut self, raw: &str, place: &Place, error: RowError) -> Result<()> {
-        self.0.push(format!("{place}: {}: {raw}", error.reason));
-        Ok(())
-    }
-
-    fn finish_segment(&mut self) -> Result<Vec<String>> {
-        Ok(std::mem::take(&mut self.0))
-    }
-}
-
-/// The rows, or the error.
-fn rows(document: &[u8], segment_bytes: usize) -> std::result::Result<Vec<String>, String> {
-    let options = XmlOptions::new("row");
-    let input = Input::new("document", Cursor::new(document.to_vec()));
-    let mut rows = Vec::new();
-    ReadRows::new(&options)
-        .with_segment_bytes(segment_bytes)
-        .run(
-            [Ok(input)],
-            || Ok(Raw::default()),
-            |_, output| {
-                rows.extend(output);
-                Ok(())
-            },
-        )
-        .map_err(|error| error.to_string())?;
-    Ok(rows)
-}
-
-fuzz_target!(|input: (u8, &[u8])| {
-    let (size, document) = input;
-    assert_eq!(rows(document, usize::from(size) + 1), rows(document, 1 << 20));
-});
+fuzz_target!(|input: (u8, &[u8])| checks::rows::check(input.0, input.1));

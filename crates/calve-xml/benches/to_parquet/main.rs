@@ -22,12 +22,15 @@ use shape::Shape;
 /// The rows of the tables.
 const QUICK: &str = "quick-xml, bare event loop";
 const LEXER: &str = "calve, bare event loop";
+const SNAPPY: &str = "snappy alone, of the document itself";
 const INFER: &str = "calve, inference";
 const ARROW: &str = "calve, to Arrow";
 const PARQUET: &str = "calve, to Parquet";
 const ONE: &str = "calve, to Parquet, one thread, by the clock";
 const TWO: &str = "calve, to Parquet, two threads, by the clock";
+const BOTH: &str = "two conversions of one thread each, side by side, by the clock";
 const TWO_CPU: &str = "calve, to Parquet, two threads";
+const PEER_ARROW: &str = "xml2arrow, `parse`, to Arrow";
 const PEER: &str = "xml2arrow, `parse`, to Parquet";
 const PEER_BATCHES: &str = "xml2arrow, `parse_batches`, to Parquet";
 
@@ -83,9 +86,10 @@ fn main() {
         for shape in &shapes {
             run(shape, &two, arguments.stage.as_deref(), &mut table);
             if let Some(peers) = &peers {
-                let (whole, batches) = peers.to_parquet(shape, round == 0);
-                table.add(PEER, shape, whole);
-                table.add(PEER_BATCHES, shape, batches);
+                let spent = peers.to_parquet(shape, round == 0);
+                table.add(PEER_ARROW, shape, spent.arrow);
+                table.add(PEER, shape, spent.whole);
+                table.add(PEER_BATCHES, shape, spent.batches);
             }
         }
     }
@@ -98,20 +102,34 @@ fn main() {
             PARQUET,
             &[PEER, PEER_BATCHES],
         ),
+        ("to Arrow / xml2arrow", 1.7, ARROW, &[PEER_ARROW]),
         ("two threads / one, by the clock", 1.7, TWO, &[ONE]),
+        (
+            "two conversions side by side / one, by the clock",
+            2.0,
+            BOTH,
+            &[ONE],
+        ),
     ]);
 }
 
 fn run(shape: &Shape, two: &Arc<ThreadPool>, stage: Option<&str>, table: &mut Table) {
     let text = &*shape.text;
-    let mut stages: [(&'static str, &mut dyn FnMut()); 6] = [
+    let mut stages: [(&'static str, &mut dyn FnMut()); 8] = [
         (QUICK, &mut || _ = black_box(shape::quick_xml_events(text))),
         (LEXER, &mut || _ = black_box(shape::lexer_events(text))),
+        (SNAPPY, &mut || _ = black_box(shape::snappy(text))),
         (INFER, &mut || _ = black_box(shape.infer())),
         (ARROW, &mut || {
             shape.to_arrow(shape.options(), |batch| _ = black_box(batch));
         }),
         (PARQUET, &mut || _ = shape.to_parquet(None)),
+        (BOTH, &mut || {
+            std::thread::scope(|threads| {
+                threads.spawn(|| shape.to_parquet(None));
+                shape.to_parquet(None);
+            });
+        }),
         (TWO_CPU, &mut || _ = shape.to_parquet(Some(two))),
     ];
     for (name, run) in &mut stages {
@@ -119,6 +137,10 @@ fn run(shape: &Shape, two: &Arc<ThreadPool>, stage: Option<&str>, table: &mut Ta
             continue;
         }
         let spent = measure(&mut *run);
+        if *name == BOTH {
+            table.add(BOTH, shape, spent.clock / 2);
+            continue;
+        }
         table.add(name, shape, spent.processor);
         match *name {
             PARQUET => table.add(ONE, shape, spent.clock),

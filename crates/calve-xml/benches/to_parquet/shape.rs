@@ -14,6 +14,9 @@ use calve_xml::write::{Codec, ParquetSink};
 use calve_xml::{Input, XmlOptions};
 use rayon::ThreadPool;
 
+/// The size of the pages that the writer makes.
+const PAGE_BYTES: usize = 128 * 1024;
+
 /// A document of one shape.
 pub(crate) struct Shape {
     /// What the reference calls it.
@@ -122,6 +125,16 @@ pub(crate) fn quick_xml_events(text: &str) -> u64 {
             }
         }
     }
+}
+
+/// Compresses all of the text, as if it were pages.
+pub(crate) fn snappy(text: &str) -> usize {
+    let mut encoder = snap::raw::Encoder::new();
+    let mut page = vec![0; snap::raw::max_compress_len(PAGE_BYTES)];
+    let pages = text.as_bytes().chunks(PAGE_BYTES);
+    pages
+        .map(|it| encoder.compress(it, &mut page).unwrap())
+        .sum()
 }
 
 pub(crate) fn lexer_events(text: &str) -> u64 {

@@ -48,7 +48,6 @@ impl Leaf {
         self.len = slots;
     }
 
-    #[inline]
     fn fill(&mut self, slots: usize) {
         if slots > self.len {
             self.nulls.append_n_nulls(slots - self.len);
@@ -143,7 +142,9 @@ impl Leaf {
             self.refuse_another(text, offset, reading);
             return false;
         }
-        self.fill(slot);
+        if slot > self.len {
+            self.fill(slot);
+        }
         let text = if keeps_spaces { text } else { trim(text) };
         if self.is_null(text, reading) {
             self.fill(slot + 1);

@@ -79,6 +79,7 @@ pub(crate) struct DecodeReader {
 impl DecodeReader {
     /// Compiles a schema. All its columns become nullable, as in Spark.
     pub(crate) fn new(schema: &Schema, options: &XmlOptions, keeps_rejects: bool) -> Result<Self> {
+        crate::schema::check_depth(schema)?;
         let settings = Settings::new(options)?;
         let schema = with_rescued_data(nullable(schema), options)?;
         let root = Struct::new(schema.fields(), "", &settings)?;

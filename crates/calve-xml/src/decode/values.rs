@@ -41,6 +41,9 @@ pub(crate) enum Values {
     },
 }
 
+/// How much memory is made ready for the texts of one batch.
+const MOST_READY_BYTES: usize = 2 * 1024 * 1024;
+
 /// Texts end to end.
 #[derive(Debug)]
 pub(crate) struct Bytes {
@@ -78,7 +81,9 @@ impl Bytes {
     }
 
     fn take(&mut self) -> (OffsetBuffer<i32>, Buffer) {
-        let next = Self::with_capacity(self.offsets.len(), self.data.len());
+        // The next batch is about as large, but for a large value that came once.
+        let bytes = self.data.len().min(MOST_READY_BYTES);
+        let next = Self::with_capacity(self.offsets.len(), bytes);
         let full = std::mem::replace(self, next);
         let offsets = OffsetBuffer::new(ScalarBuffer::from(full.offsets));
         (offsets, Buffer::from_vec(full.data))

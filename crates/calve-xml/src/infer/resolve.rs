@@ -7,11 +7,15 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
 
 use crate::FieldPath;
 use crate::options::XmlOptions;
+use crate::schema::MAXIMUM_DEPTH;
 use crate::schema::choice::{XML_NAME, choice_field};
 use crate::schema::types::Typed;
 
 use super::scalar::Scalar;
 use super::shape::{self, Shape};
+
+/// The deepest nesting of structs: each may be in a list, and a value is in the innermost.
+const MOST_STRUCTS: usize = (MAXIMUM_DEPTH - 2) / 2;
 
 /// What becomes of a column that holds values in some elements, and children in others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,6 +65,11 @@ pub enum Note {
         /// Whether it is a string of raw XML; else a struct with the value tag.
         is_raw_xml: bool,
     },
+    /// The column has children, but is nested too deep to have columns for them: it is a string of raw XML.
+    TooDeep {
+        /// The column, dotted.
+        column: String,
+    },
     /// Rows that are malformed, and do not count.
     BadRows {
         /// How many.
@@ -86,6 +95,10 @@ impl fmt::Display for Note {
                 f,
                 "column `{column}` has values in some rows and children in others: values are under the value tag"
             ),
+            Self::TooDeep { column } => write!(
+                f,
+                "column `{column}` is nested too deep for columns of its children: it is a string, their raw XML"
+            ),
             Self::BadRows { rows } => write!(f, "{rows} malformed rows do not count"),
         }
     }
@@ -102,6 +115,7 @@ pub(super) fn resolve(
         shape,
         value_tag: &options.value_tag,
         policy,
+        depth: 0,
         notes: Vec::new(),
     };
     let text = shape.node(Shape::ROOT).text;
@@ -116,6 +130,8 @@ struct Resolver<'s> {
     shape: &'s Shape,
     value_tag: &'s str,
     policy: Policy<'s>,
+    /// How many structs are around.
+    depth: usize,
     notes: Vec<Note>,
 }
 
@@ -192,8 +208,14 @@ impl Resolver<'_> {
         if seen.fields.is_empty() {
             return self.values(text, path);
         }
+        if self.depth == MOST_STRUCTS {
+            self.notes.push(Note::TooDeep {
+                column: path.to_owned(),
+            });
+            return DataType::Utf8.into();
+        }
         if !text.has_values() {
-            return DataType::Struct(self.fields(node, Scalar::default(), None, path)).into();
+            return self.structure(node, Scalar::default(), path).into();
         }
         // Values beside attributes or text between children have a place already: the value tag.
         let has_value_tag = seen
@@ -203,12 +225,7 @@ impl Resolver<'_> {
         let has_place = has_value_tag || seen.has_attributes;
         if !has_place && self.is_choice(path) {
             let mut alternatives = text.alternatives();
-            alternatives.push(DataType::Struct(self.fields(
-                node,
-                Scalar::default(),
-                None,
-                path,
-            )));
+            alternatives.push(self.structure(node, Scalar::default(), path));
             return choice(&alternatives);
         }
         let is_struct = has_place || self.policy.mixed == MixedTypes::ValueTag;
@@ -219,10 +236,17 @@ impl Resolver<'_> {
             });
         }
         if is_struct {
-            DataType::Struct(self.fields(node, text, None, path)).into()
+            self.structure(node, text, path).into()
         } else {
             DataType::Utf8.into()
         }
+    }
+
+    fn structure(&mut self, node: usize, text: Scalar, path: &str) -> DataType {
+        self.depth += 1;
+        let fields = self.fields(node, text, None, path);
+        self.depth -= 1;
+        DataType::Struct(fields)
     }
 }
 

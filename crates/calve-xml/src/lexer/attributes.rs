@@ -202,6 +202,9 @@ impl Lexer<'_> {
             }
             .at(start));
         }
+        if attributes.len() < 2 {
+            return Ok(());
+        }
         let twice = if attributes.len() < MANY {
             attributes.iter().enumerate().find(|(index, attribute)| {
                 let before = &attributes[..*index];

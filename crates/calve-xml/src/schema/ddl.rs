@@ -7,12 +7,10 @@ use std::fmt::Write as _;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 
+use super::MAXIMUM_DEPTH;
 use super::choice::alternatives;
 use super::types::{COMMENT, Typed, map_entries, map_type, scalar_name, with_parameters};
 use crate::{Error, Result};
-
-/// The deepest nesting of types that is read.
-const MAXIMUM_DEPTH: usize = 256;
 
 /// Reads a schema: a list of columns, or one `STRUCT<…>`.
 ///

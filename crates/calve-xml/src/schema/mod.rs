@@ -16,11 +16,49 @@ pub mod xsd;
 #[cfg(test)]
 pub(crate) mod arbitrary;
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, FieldRef, Schema};
 
 pub use choice::has_choice;
 
-use crate::Result;
+use crate::{Error, Result};
+
+/// The deepest nesting of types. All that goes through a schema goes down level by level, Arrow's and
+/// Parquet's own code as well, and a thread's stack is small.
+pub const MAXIMUM_DEPTH: usize = 128;
+
+/// Refuses a schema that is nested too deep.
+pub(crate) fn check_depth(schema: &Schema) -> Result<()> {
+    match schema
+        .fields()
+        .iter()
+        .find(|field| nesting(field) > MAXIMUM_DEPTH)
+    {
+        None => Ok(()),
+        Some(field) => Err(Error::Column {
+            column: field.name().clone(),
+            problem: format!("is nested deeper than {MAXIMUM_DEPTH} types"),
+        }),
+    }
+}
+
+/// How deep types are nested.
+pub(crate) fn depth(schema: &Schema) -> usize {
+    schema.fields().iter().map(nesting).max().unwrap_or(0)
+}
+
+fn nesting(field: &FieldRef) -> usize {
+    let mut deepest = 0;
+    let mut left = vec![(field, 1)];
+    while let Some((inner, depth)) = left.pop() {
+        deepest = deepest.max(depth);
+        match inner.data_type() {
+            DataType::Struct(fields) => left.extend(fields.iter().map(|it| (it, depth + 1))),
+            DataType::List(item) | DataType::Map(item, _) => left.push((item, depth + 1)),
+            _ => {}
+        }
+    }
+    deepest
+}
 
 /// Reads a schema in Spark's JSON, Glue's JSON or Spark's DDL text; which one is seen from the text.
 ///

@@ -16,13 +16,11 @@ use std::collections::HashMap;
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 use serde_json::{Map, Value, json};
 
+use super::MAXIMUM_DEPTH;
 use super::ddl::parse_typed;
 use super::glue_json;
 use super::types::{CHAR_VARCHAR, Typed, map_entries, map_type, scalar_name};
 use crate::{Error, Result};
-
-/// The deepest nesting of types that is read.
-pub(super) const MAXIMUM_DEPTH: usize = 256;
 
 /// The beginning of metadata keys whose values are JSON, not strings.
 const JSON_VALUE: &str = "json:";

@@ -12,6 +12,9 @@ use super::{Guess, Readers, Report, not_utf8};
 /// How many faults between rows are told with their places.
 const TOLD_FAULTS: usize = 20;
 
+/// The largest buffer that is used again for another segment: that of a large row is given back.
+const MOST_KEPT_BYTES: usize = 8 * 1024 * 1024;
+
 /// What a segment became.
 #[derive(Debug)]
 pub(super) struct Read<O> {
@@ -124,6 +127,7 @@ where
             }
         };
         let mut memory = Vec::new();
+        let is_last = cut.is_last;
         if !self.carried.text.is_empty() {
             self.carried.text.extend_from_slice(&cut.bytes);
             if !cut.is_last && self.carried.text.len() < self.carried.enough {
@@ -137,12 +141,12 @@ where
             Some(read) => read,
             None => self.read(&cut)?,
         };
-        self.take(&cut, read)?;
-        if cut.is_last {
+        let left = self.take(cut, read)?;
+        if is_last {
             self.next_document();
         }
         if memory.capacity() == 0 {
-            memory = cut.bytes;
+            memory = left;
         }
         Ok(memory)
     }
@@ -185,8 +189,9 @@ where
         self.readers.read(&segment, self.row_tag)
     }
 
-    /// Hands a segment's output on, and learns what stands before the next.
-    fn take(&mut self, cut: &Cut, read: Read<R::Output>) -> Result<()> {
+    /// Hands a segment's output on, and learns what stands before the next. Gives its memory back. Of a large
+    /// row, the text is gone before the output is handed on.
+    fn take(&mut self, mut cut: Cut, read: Read<R::Output>) -> Result<Vec<u8>> {
         let Read { rows, end, output } = read;
         self.report.rows += rows.read;
         self.report.rejected_rows += rows.rejected;
@@ -195,12 +200,14 @@ where
         let told = rows.first_faults.into_iter().take(room);
         self.report.first_faults.extend(told);
         self.expanded_bytes += rows.expanded_bytes;
-        (self.consume)(cut.document, output)?;
         match end {
             End::Clean(context) => {
                 self.correct_guess(cut.document, &context);
                 self.context = context;
                 self.carried.enough = 0;
+                if cut.bytes.capacity() > MOST_KEPT_BYTES {
+                    cut.bytes = Vec::new();
+                }
             }
             End::Incomplete {
                 from,
@@ -208,19 +215,22 @@ where
                 in_row,
             } => {
                 self.context = context;
-                let (before, rest) = cut.bytes.split_at(from);
+                let line = cut.line + lines(&cut.bytes[..from]);
+                let mut text = std::mem::take(&mut cut.bytes);
+                text.drain(..from);
                 self.carried = Carried {
-                    text: rest.to_vec(),
                     file: Arc::clone(&cut.file),
                     byte: cut.byte + from as u64,
-                    line: cut.line + lines(before),
+                    line,
                     in_row,
-                    enough: rest.len() + rest.len() / 2,
+                    enough: text.len() + text.len() / 2,
+                    text,
                 };
-                self.check_carried()?;
             }
         }
-        Ok(())
+        (self.consume)(cut.document, output)?;
+        self.check_carried()?;
+        Ok(cut.bytes)
     }
 
     /// Tells the cutter of what stands before rows, where it assumes something else.

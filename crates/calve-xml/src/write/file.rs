@@ -11,17 +11,26 @@ use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
 };
 use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use rayon::prelude::*;
 
-use crate::{Error, Result};
+use crate::{Error, Result, schema};
 
 use super::{Layout, WrittenFile, first_batch};
 
 /// The size of pages before compression. A page and what it is compressed to are to stay in the cache nearest
 /// to a core, and to be in memory that is used again for the next.
 const PAGE_BYTES: usize = 128 * 1024;
+
+/// Up to how many types may be nested for any thread to have stack enough.
+const SHALLOW: usize = 16;
+
+/// Stack enough for the deepest schema.
+const LARGE_STACK_BYTES: usize = 64 * 1024 * 1024;
+
+/// A text that is longer makes its row group lean: statistics would keep whole copies of it.
+const HUGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The most values that are encoded before the size of the page is looked at.
 const MOST_VALUES: usize = 1024;
@@ -36,6 +45,10 @@ pub(super) struct OpenFile {
     layout: Layout,
     writer: SerializedFileWriter<Box<dyn Write + Send>>,
     factory: ArrowRowGroupWriterFactory,
+    /// For row groups with huge values.
+    lean_factory: Option<ArrowRowGroupWriterFactory>,
+    /// Whether the row group that is being filled is one of those.
+    is_lean: bool,
     /// The row group that is being filled: for each top-level column the writers of its leaves.
     columns: Vec<Vec<ArrowColumnWriter>>,
     group_rows: usize,
@@ -64,6 +77,8 @@ impl OpenFile {
             layout,
             writer,
             factory,
+            lean_factory: None,
+            is_lean: false,
             columns: Vec::new(),
             group_rows: 0,
             rows: 0,
@@ -97,6 +112,11 @@ impl OpenFile {
     ) -> Result<()> {
         let number = self.number;
         let failed = |source| Error::WriteParquet { number, source };
+        let is_lean = first_batch::has_longer(HUGE_BYTES, batch);
+        if is_lean != self.is_lean {
+            self.close_row_group(pool)?;
+            self.is_lean = is_lean;
+        }
         if self.columns.is_empty() {
             self.columns = self.new_row_group().map_err(failed)?;
         }
@@ -113,11 +133,16 @@ impl OpenFile {
         Ok(())
     }
 
-    fn new_row_group(&self) -> Result<Vec<Vec<ArrowColumnWriter>>, ParquetError> {
-        let mut writers = self
-            .factory
-            .create_column_writers(self.row_groups)?
-            .into_iter();
+    fn new_row_group(&mut self) -> Result<Vec<Vec<ArrowColumnWriter>>, ParquetError> {
+        let factory = if self.is_lean {
+            match &mut self.lean_factory {
+                Some(factory) => factory,
+                none => none.insert(lean_factory(&self.schema, self.layout)?),
+            }
+        } else {
+            &self.factory
+        };
+        let mut writers = column_writers(factory, self.row_groups, &self.schema)?.into_iter();
         let fields = self.schema.fields().iter();
         Ok(fields
             .map(|field| writers.by_ref().take(leaves(field)).collect())
@@ -207,6 +232,43 @@ fn leaves(field: &FieldRef) -> usize {
         DataType::Map(entries, _) => leaves(entries),
         _ => 1,
     }
+}
+
+/// Makes the writers of a row group. Parquet's code for it needs much of the stack for each level of the
+/// schema, so that deep ones have a thread for it.
+fn column_writers(
+    factory: &ArrowRowGroupWriterFactory,
+    row_group: usize,
+    schema: &SchemaRef,
+) -> Result<Vec<ArrowColumnWriter>, ParquetError> {
+    if schema::depth(schema) <= SHALLOW {
+        return factory.create_column_writers(row_group);
+    }
+    std::thread::scope(|threads| {
+        std::thread::Builder::new()
+            .stack_size(LARGE_STACK_BYTES)
+            .spawn_scoped(threads, || factory.create_column_writers(row_group))
+            .map_err(|error| ParquetError::External(Box::new(error)))?
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Makes writers that keep no copies of values: neither the least and the greatest, nor a dictionary.
+fn lean_factory(
+    schema: &SchemaRef,
+    layout: Layout,
+) -> Result<ArrowRowGroupWriterFactory, ParquetError> {
+    let properties = WriterProperties::builder()
+        .set_compression(layout.codec.compression())
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_write_batch_size(1);
+    let schema = Arc::clone(schema);
+    // The writer itself is never written to: only what makes its columns is taken.
+    let writer = ArrowWriter::try_new(std::io::sink(), schema, Some(properties.build()))?;
+    Ok(writer.into_serialized_writer()?.1)
 }
 
 fn properties(

@@ -1,4 +1,4 @@
-//! What the first batch tells of how columns are best written.
+//! What the values of a batch, mostly of the first, tell of how columns are best written.
 //!
 //! A dictionary costs a look-up a value. For columns whose values hardly repeat the writer would fill
 //! one, and then give it up; it is told beforehand, from the first batch.
@@ -31,6 +31,17 @@ pub(super) fn values_in(bytes: usize, batch: &RecordBatch) -> usize {
         texts.value_data().len().checked_div(texts.len())
     });
     bytes / widths.max().unwrap_or(1).max(1)
+}
+
+/// Whether any text is longer than so many bytes.
+pub(super) fn has_longer(bytes: usize, batch: &RecordBatch) -> bool {
+    leaves(batch).into_iter().any(|array| {
+        let texts = array.as_string_opt::<i32>();
+        texts.is_some_and(|texts| {
+            texts.value_data().len() > bytes
+                && texts.offsets().lengths().any(|length| length > bytes)
+        })
+    })
 }
 
 /// The arrays of values, in the order of Parquet's columns.

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 use simple::{builtin, builtin_type};
 
 /// How deep definitions may lead into one another, besides through elements with types of their own.
-const MAXIMUM_DEPTH: usize = 256;
+const MAXIMUM_DEPTH: usize = 128;
 
 /// Resolves everything.
 pub(super) fn compile(definitions: Definitions) -> Result<Model> {

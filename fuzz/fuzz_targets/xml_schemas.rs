@@ -1,0 +1,9 @@
+//! Schemas, patterns and mappings are understood or refused.
+#![no_main]
+
+#[path = "../checks/mod.rs"]
+mod checks;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| checks::schemas::check(text));
