@@ -166,6 +166,20 @@ pub enum Error {
         /// The first ten of them.
         first: Vec<String>,
     },
+    /// What was to be removed is not in the table, or not any more.
+    #[error("{count} files that were to be removed are not in the table: {}{}", .first.join(", "), if *.count > .first.len() as u64 { ", …" } else { "" })]
+    FilesGone {
+        /// How many.
+        count: u64,
+        /// The first ten of them.
+        first: Vec<String>,
+    },
+    /// Somebody deleted rows of a file that was to be replaced.
+    #[error("rows of files that were to be replaced have been deleted meanwhile ({path})")]
+    NewDeletes {
+        /// The delete file.
+        path: String,
+    },
     /// The caller's own check, or its change of metadata, says no.
     #[error("{reason}")]
     Rejected {
@@ -262,6 +276,10 @@ impl Failure for Error {
             Self::Rejected { reason } => reason.hint(),
             Self::OutcomeUnknown { .. } => Some(
                 "look at the table's snapshots before you run this again; nothing was deleted"
+                    .to_owned(),
+            ),
+            Self::FilesGone { .. } | Self::NewDeletes { .. } => Some(
+                "somebody else changed these files meanwhile: run the same command again"
                     .to_owned(),
             ),
             Self::FilesNotOwned { .. } => {

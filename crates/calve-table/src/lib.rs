@@ -11,6 +11,7 @@
 //!   table's target size beside them. In memory is one open manifest a partition spec.
 //! * A [`SnapshotProducer`] says what a new snapshot consists of, given the table as it is. [`Append`]
 //!   is one. It is asked again when another writer commits first, and never redoes data work.
+//!   [`ReplaceFiles`] is another: it removes files, and may add some in the same snapshot.
 //! * A [`Transaction`] is one commit: changes of metadata and at most one snapshot, of an existing
 //!   table or of one that is made by it. It retries, checks again, and cleans up after itself.
 //! * A [`FileSet`] finds duplicates in time that grows with the files on both sides, at 16 bytes each.
@@ -36,6 +37,7 @@ mod new_table;
 mod partition;
 mod properties;
 pub mod register_table;
+mod replace;
 mod roller;
 mod scan;
 mod snapshot;
@@ -59,6 +61,7 @@ pub use manifests::load_manifests;
 pub use new_table::NewTable;
 pub use properties::DEFAULT_MANIFEST_TARGET_BYTES;
 pub use register_table::RegisterTable;
+pub use replace::{NewDeletes, ReplaceFiles};
 pub use roller::{ManifestRoller, WrittenManifests};
 pub use scan::{DeleteFile, FileFilter, ManifestFilter, Scan, ScanFile};
 pub use snapshot::{Append, Attempt, Produced, SnapshotProducer, new_snapshot_id};

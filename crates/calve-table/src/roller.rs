@@ -52,6 +52,8 @@ pub struct WrittenManifests {
     pub removed: FileTotals,
     /// How many partitions the added and removed files lie in.
     pub changed_partitions: u64,
+    /// The hashes of these partitions.
+    pub(crate) partitions: HashSet<u128>,
 }
 
 /// Where and how manifests are written.
@@ -262,6 +264,7 @@ impl Worker {
         Ok(outcome?.then(|| {
             self.totals.manifests = self.written.into_values().collect();
             self.totals.changed_partitions = self.partitions.len() as u64;
+            self.totals.partitions = self.partitions;
             self.totals
         }))
     }

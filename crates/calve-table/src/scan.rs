@@ -281,7 +281,7 @@ fn take_from(
 }
 
 /// The one data file that a position delete file or deletion vector concerns, where that is known.
-fn only_data_file(file: &ContentFile) -> Option<String> {
+pub(crate) fn only_data_file(file: &ContentFile) -> Option<String> {
     if file.referenced_data_file.is_some() {
         return file.referenced_data_file.clone();
     }

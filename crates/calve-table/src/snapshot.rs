@@ -40,6 +40,8 @@ pub struct Produced {
     pub removed: FileTotals,
     /// How many partitions are touched.
     pub changed_partitions: u64,
+    /// How many of the parent's manifests others were written in the place of.
+    pub replaced_manifests: u64,
 }
 
 /// A change to the files of a table.
@@ -99,6 +101,7 @@ impl SnapshotProducer for Append {
             added: self.written.added,
             removed: FileTotals::default(),
             changed_partitions: self.written.changed_partitions,
+            replaced_manifests: 0,
         })
     }
 

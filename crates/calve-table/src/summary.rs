@@ -12,6 +12,7 @@ pub(crate) struct Change {
     pub(crate) added: FileTotals,
     pub(crate) removed: FileTotals,
     pub(crate) changed_partitions: u64,
+    pub(crate) replaced_manifests: u64,
 }
 
 /// Writes the summary of a snapshot: what the caller adds, what changed, what the table has now.
@@ -51,6 +52,7 @@ fn put_changes(properties: &mut HashMap<String, String>, change: Change) {
         added,
         removed,
         changed_partitions,
+        replaced_manifests,
     } = change;
     for (name, count) in [
         ("added-data-files", added.data_files),
@@ -77,6 +79,7 @@ fn put_changes(properties: &mut HashMap<String, String>, change: Change) {
             removed.equality_delete_files,
         ),
         ("removed-equality-deletes", removed.equality_deletes),
+        ("manifests-replaced", replaced_manifests),
     ] {
         if count > 0 {
             properties.insert(name.to_owned(), count.to_string());

@@ -51,6 +51,18 @@ impl FileTotals {
         self.bytes += size.map_or(file.size_bytes, i64::unsigned_abs);
     }
 
+    /// Counts in what others came to.
+    pub fn merge(&mut self, other: &Self) {
+        self.data_files += other.data_files;
+        self.records += other.records;
+        self.position_delete_files += other.position_delete_files;
+        self.deletion_vectors += other.deletion_vectors;
+        self.position_deletes += other.position_deletes;
+        self.equality_delete_files += other.equality_delete_files;
+        self.equality_deletes += other.equality_deletes;
+        self.bytes += other.bytes;
+    }
+
     /// Number of delete files of any kind, deletion vectors included.
     pub fn delete_files(&self) -> u64 {
         self.position_delete_files + self.equality_delete_files + self.deletion_vectors

@@ -474,6 +474,7 @@ impl Produced {
             added: self.added,
             removed: self.removed,
             changed_partitions: self.changed_partitions,
+            replaced_manifests: self.replaced_manifests,
         }
     }
 }

@@ -6,6 +6,7 @@ mod commit;
 mod data_files;
 mod foreign_readers;
 mod metadata_tables;
+mod replace;
 mod s3_faults;
 mod scan;
 mod support;
