@@ -1,7 +1,5 @@
 //! Rows on stdout, as they arrive: no more than a window of them is ever held.
 
-mod json;
-
 use std::io::Write;
 use std::sync::Arc;
 
@@ -13,6 +11,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use calve::parquet::arrow::ArrowWriter;
 use calve::parquet::basic::Compression;
 use calve::parquet::file::properties::WriterProperties;
+use calve::query::json;
 
 use crate::flags::RowFormat;
 use crate::text_table::{TextTable, visible};

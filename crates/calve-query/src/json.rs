@@ -17,10 +17,10 @@ const PLAIN: FormatOptions = FormatOptions::new();
 static DEFAULT_OPTIONS: LazyLock<EncoderOptions> = LazyLock::new(EncoderOptions::default);
 
 /// A writer of one JSON array of row objects.
-pub(crate) type Writer<W> = arrow::json::Writer<W, JsonArray>;
+pub type Writer<W> = arrow::json::Writer<W, JsonArray>;
 
 /// Makes a writer of one JSON array of row objects.
-pub(crate) fn writer<W: std::io::Write>(into: W) -> Writer<W> {
+pub fn writer<W: std::io::Write>(into: W) -> Writer<W> {
     WriterBuilder::new()
         .with_explicit_nulls(true)
         .with_encoder_factory(Arc::new(Lossless))
@@ -31,10 +31,7 @@ pub(crate) fn writer<W: std::io::Write>(into: W) -> Writer<W> {
 ///
 /// # Errors
 /// When the column's type has no form in JSON.
-pub(crate) fn texts(
-    field: &FieldRef,
-    column: &dyn Array,
-) -> Result<Vec<Option<String>>, ArrowError> {
+pub fn texts(field: &FieldRef, column: &dyn Array) -> Result<Vec<Option<String>>, ArrowError> {
     let options = EncoderOptions::default()
         .with_explicit_nulls(true)
         .with_encoder_factory(Arc::new(Lossless));

@@ -14,6 +14,7 @@
 
 mod catalog;
 mod error;
+pub mod json;
 mod lake;
 mod metadata;
 mod plan;

@@ -13,7 +13,8 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 use crate::canonical::{Cells, Ticks};
-use crate::profile::{Profiles, row_hash};
+use crate::hash::{factor, hash_cells_into, row_hash};
+use crate::profile::Profiles;
 
 /// How a column is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,28 +25,41 @@ pub(crate) struct Look {
     pub(crate) in_rows: bool,
 }
 
+/// What is found out about each column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Depth {
+    /// How many nulls it has, and its checksum.
+    Checksums,
+    /// All that [`crate::profile::Profile`] has room for.
+    Statistics,
+}
+
 /// `calve_profile(column, …)`: a binary that [`Profiles::from_bytes`] reads.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ProfileFunction {
     signature: Signature,
     looks: Arc<[Look]>,
+    depth: Depth,
 }
 
 impl ProfileFunction {
     /// A function of as many columns as there are ways to look at them.
-    pub(crate) fn new(looks: Vec<Look>) -> Self {
+    pub(crate) fn new(looks: Vec<Look>, depth: Depth) -> Self {
         Self {
             signature: Signature::any(looks.len(), Volatility::Immutable),
             looks: looks.into(),
+            depth,
         }
     }
 
     fn groups(&self) -> Groups {
         Groups {
             looks: Arc::clone(&self.looks),
+            depth: self.depth,
             profiles: Vec::new(),
             heap_bytes: 0,
-            buffer: Vec::new(),
+            cells: Vec::new(),
+            rows: Vec::new(),
         }
     }
 }
@@ -88,9 +102,13 @@ impl AggregateUDFImpl for ProfileFunction {
 #[derive(Debug)]
 struct Groups {
     looks: Arc<[Look]>,
+    depth: Depth,
     profiles: Vec<Profiles>,
     heap_bytes: usize,
-    buffer: Vec<u8>,
+    /// Room for the hashes of the cells of one column.
+    cells: Vec<u128>,
+    /// Room for the sums of the hashes of the cells of each row.
+    rows: Vec<u128>,
 }
 
 impl Groups {
@@ -99,6 +117,31 @@ impl Groups {
             let empty = Profiles::new(self.looks.len());
             self.heap_bytes += (total - self.profiles.len()) * empty.heap_bytes();
             self.profiles.resize(total, empty);
+        }
+    }
+
+    fn add_checksums(&mut self, index: usize, wanted: Wanted<'_>) {
+        // Rows of one group follow each other: a file belongs to one partition.
+        let mut start = 0;
+        for run in wanted.groups.chunk_by(|one, other| one == other) {
+            let profile = &mut self.profiles[run[0]].columns[index];
+            for (row, cell) in self.cells.iter().enumerate().skip(start).take(run.len()) {
+                if is_wanted(wanted.filter, row) {
+                    profile.add_hash(*cell);
+                }
+            }
+            start += run.len();
+        }
+    }
+
+    fn add_statistics(&mut self, index: usize, cells: &Cells, wanted: Wanted<'_>) {
+        for (row, (group, hash)) in wanted.groups.iter().zip(&self.cells).enumerate() {
+            if is_wanted(wanted.filter, row) {
+                let profile = &mut self.profiles[*group].columns[index];
+                let before = profile.heap_bytes();
+                profile.add(cells, row, *hash);
+                self.heap_bytes = self.heap_bytes + profile.heap_bytes() - before;
+            }
         }
     }
 
@@ -120,25 +163,32 @@ impl GroupsAccumulator for Groups {
         total_num_groups: usize,
     ) -> Result<()> {
         self.grow(total_num_groups);
-        let mut rows = vec![0_u128; group_indices.len()];
-        for (index, (array, look)) in values.iter().zip(self.looks.iter()).enumerate() {
-            let cells = Cells::new(array, look.ticks)?;
-            for (row, group) in group_indices.iter().enumerate() {
-                if is_wanted(filter, row) {
-                    let profile = &mut self.profiles[*group].columns[index];
-                    let before = profile.heap_bytes();
-                    let hash = profile.add(&cells, row, &mut self.buffer);
-                    self.heap_bytes = self.heap_bytes + profile.heap_bytes() - before;
-                    if look.in_rows {
-                        rows[row] = row_hash(rows[row], hash);
-                    }
+        self.rows.clear();
+        self.rows.resize(group_indices.len(), 0);
+        let looks = Arc::clone(&self.looks);
+        for (index, (array, look)) in values.iter().zip(looks.iter()).enumerate() {
+            hash_cells_into(array, look.ticks, &mut self.cells)?;
+            if look.in_rows {
+                let factor = factor(index_in_rows(&looks, index));
+                for (row, cell) in self.rows.iter_mut().zip(&self.cells) {
+                    *row = row.wrapping_add(cell.wrapping_mul(factor));
+                }
+            }
+            let wanted = Wanted {
+                groups: group_indices,
+                filter,
+            };
+            match self.depth {
+                Depth::Checksums => self.add_checksums(index, wanted),
+                Depth::Statistics => {
+                    self.add_statistics(index, &Cells::new(array, look.ticks)?, wanted);
                 }
             }
         }
         for (row, group) in group_indices.iter().enumerate() {
             if is_wanted(filter, row) {
-                let profiles = &mut self.profiles[*group];
-                profiles.row_checksum = profiles.row_checksum.wrapping_add(rows[row]);
+                let sum = &mut self.profiles[*group].row_checksum;
+                *sum = sum.wrapping_add(row_hash(self.rows[row]));
             }
         }
         Ok(())
@@ -174,8 +224,21 @@ impl GroupsAccumulator for Groups {
     }
 
     fn size(&self) -> usize {
-        self.profiles.capacity() * size_of::<Profiles>() + self.heap_bytes + self.buffer.capacity()
+        let room = (self.cells.capacity() + self.rows.capacity()) * size_of::<u128>();
+        self.profiles.capacity() * size_of::<Profiles>() + self.heap_bytes + room
     }
+}
+
+/// The groups of the rows of a batch, and which rows count.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    groups: &'a [usize],
+    filter: Option<&'a BooleanArray>,
+}
+
+/// The place of a column among those that count in rows, which both sides share.
+fn index_in_rows(looks: &[Look], index: usize) -> usize {
+    looks[..index].iter().filter(|look| look.in_rows).count()
 }
 
 fn is_wanted(filter: Option<&BooleanArray>, row: usize) -> bool {

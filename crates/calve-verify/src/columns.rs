@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Decimal256Type, DecimalType, Field, Schema, Tim
 use arrow::util::display::array_value_to_string;
 use serde_json::Value;
 
-use crate::aggregate::Look;
+use crate::aggregate::{Depth, Look};
 use crate::canonical::{Ticks, reduced};
 use crate::profile::{BOUND_BYTES, Bound, Profile};
 
@@ -120,8 +120,25 @@ impl Pair {
         Some((text(source), text(table)))
     }
 
-    /// Compares the statistics that the column's type has.
-    pub(crate) fn statistics(&self, source: &Profile, table: &Profile) -> Vec<Statistic> {
+    /// How finely its times are told apart.
+    pub(crate) fn ticks(&self) -> Ticks {
+        self.ticks
+    }
+
+    /// Compares the statistics that the column's type has, as far as they were made.
+    pub(crate) fn statistics(
+        &self,
+        source: &Profile,
+        table: &Profile,
+        depth: Depth,
+    ) -> Vec<Statistic> {
+        match depth {
+            Depth::Checksums => vec![nulls(source, table), checksum(source, table)],
+            Depth::Statistics => self.all_statistics(source, table),
+        }
+    }
+
+    fn all_statistics(&self, source: &Profile, table: &Profile) -> Vec<Statistic> {
         let kind = |side: &Option<Column>| side.as_ref().map(|column| column.kind);
         let source_kind = kind(&self.source).or_else(|| kind(&self.table));
         let table_kind = kind(&self.table).or(source_kind);
@@ -153,7 +170,7 @@ impl Pair {
         let ticks = self.ticks;
         let minimum = |profile: &Profile, kind: Kind| kind.bound(profile.minimum.as_ref(), ticks);
         let maximum = |profile: &Profile, kind: Kind| kind.bound(profile.maximum.as_ref(), ticks);
-        let mut out = vec![number("null_count", |profile| profile.nulls)];
+        let mut out = vec![nulls(source, table)];
         if leading == Kind::Float {
             out.push(number("nan_count", |profile| profile.nans));
         }
@@ -173,11 +190,21 @@ impl Pair {
         if matches!(leading, Kind::Text | Kind::Binary | Kind::Entries) {
             out.push(number("length", |profile| profile.length));
         }
-        let hex = |profile: &Profile| Value::from(format!("{:032x}", profile.checksum));
-        let differ = source.checksum != table.checksum;
-        out.push(("checksum", differ.then(|| (hex(source), hex(table)))));
+        out.push(checksum(source, table));
         out
     }
+}
+
+fn nulls(source: &Profile, table: &Profile) -> Statistic {
+    let differ = source.nulls != table.nulls;
+    let values = || (Value::from(source.nulls), Value::from(table.nulls));
+    ("null_count", differ.then(values))
+}
+
+fn checksum(source: &Profile, table: &Profile) -> Statistic {
+    let hex = |profile: &Profile| Value::from(format!("{:032x}", profile.checksum));
+    let differ = source.checksum != table.checksum;
+    ("checksum", differ.then(|| (hex(source), hex(table))))
 }
 
 fn plain_fields<'a>(schema: &'a Schema, keys: &[String]) -> Vec<&'a Field> {

@@ -9,10 +9,14 @@ use datafusion::catalog::TableProvider;
 use datafusion::prelude::SessionContext;
 use serde_json::Value;
 
+use crate::Result;
+use crate::aggregate::Depth;
 use crate::columns::{Column, Pair};
+use crate::findings::{Findings, suspects};
 use crate::partition::Partition;
+use crate::rows::{RowDifferences, RowOptions, Search};
+use crate::sample::Sample;
 use crate::side::{Group, Groups, Side};
-use crate::{Error, Result};
 
 /// How many entries each list of a report holds at the most; counts beside the lists are complete.
 pub const DIFFERENCE_LIMIT: usize = 1_000;
@@ -27,6 +31,9 @@ pub enum Level {
     /// Statistics of each column of each partition are compared, too.
     #[default]
     Aggregates,
+    /// Checksums of all columns and rows of each partition are compared, and where they differ, the
+    /// rows are looked up.
+    Rows,
 }
 
 /// How two tables are compared.
@@ -39,6 +46,12 @@ pub struct CompareOptions {
     /// Columns, in any case, and the values that rows must have to be compared.
     /// `__HIVE_DEFAULT_PARTITION__` stands for null, and so does `null` unless the column is text.
     pub partition_filter: Vec<(String, String)>,
+    /// How rows that differ are looked for, at [`Level::Rows`].
+    pub rows: RowOptions,
+    /// Which part of the rows is compared, above 0; all when `None`. Hashes decide, so that it is
+    /// the same part on both sides, and each time: of the partitions where there are any, or else
+    /// of the rows.
+    pub sample: Option<f64>,
 }
 
 /// What a comparison found.
@@ -58,14 +71,17 @@ pub struct Comparison {
     pub differences_count: u64,
     /// The first differences, in the order of partitions and columns, cut at [`DIFFERENCE_LIMIT`].
     pub differences: Vec<Difference>,
+    /// Which rows differ; nothing below [`Level::Rows`], or where the partitions are equal.
+    pub row_differences: Option<RowDifferences>,
 }
 
 /// One thing that was compared.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Check {
     /// What: `row_count`, `partitions`, `partition_row_count`, `column`, `type`, `null_count`,
-    /// `nan_count`, `min`, `max`, `sum`, `length`, `checksum` or `row_checksum`. The last one is made
-    /// where all others are equal, and finds cells that changed places between rows.
+    /// `nan_count`, `min`, `max`, `sum`, `length`, `checksum`, `row_checksum` or `swapped_columns`.
+    /// `row_checksum` is made where all others are equal, and finds cells that changed places between
+    /// rows; `swapped_columns` is there where columns hold each other's values.
     pub name: &'static str,
     /// Of which column, where it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,6 +110,7 @@ pub struct Difference {
 
 /// Compares two tables. Both are read at once, each by one query in `context`, which holds, for each
 /// partition and column, a few hundred bytes: that, and not the number of rows, decides over memory.
+/// At [`Level::Rows`], partitions that differ are read again, a few times.
 ///
 /// Columns belong together by name, in any case if need be. One that a side lacks is equal to one
 /// that holds nothing but null. In a partition whose numbers of rows differ, columns are not compared.
@@ -117,17 +134,33 @@ pub(crate) async fn compare_sides(
     table: Side,
     options: &CompareOptions,
 ) -> Result<Comparison> {
-    let pairs = match options.level {
-        Level::Counts => Vec::new(),
-        Level::Aggregates => Pair::all(
-            &source.provider.schema(),
-            &table.provider.schema(),
-            &source.keys,
-            &table.keys,
-        ),
+    let pairs = Pair::all(
+        &source.provider.schema(),
+        &table.provider.schema(),
+        &source.keys,
+        &table.keys,
+    );
+    let filter = &options.partition_filter;
+    let mut filters = (source.filters(filter)?, table.filters(filter)?);
+    if let Some(fraction) = options.sample {
+        let sample = Sample {
+            context,
+            source: &source,
+            table: &table,
+            pairs: &pairs,
+        };
+        sample.narrow(fraction, &mut filters).await?;
+    }
+    let compared: &[Pair] = match options.level {
+        Level::Counts => &[],
+        Level::Aggregates | Level::Rows => &pairs,
+    };
+    let depth = match options.level {
+        Level::Rows => Depth::Checksums,
+        _ => Depth::Statistics,
     };
     let looks = |side: fn(&Pair) -> Option<&Column>| -> Vec<_> {
-        let columns = pairs
+        let columns = compared
             .iter()
             .filter_map(|pair| Some((side(pair)?, pair.look())));
         columns
@@ -136,33 +169,48 @@ pub(crate) async fn compare_sides(
     };
     let of_source = looks(|pair| pair.source.as_ref());
     let of_table = looks(|pair| pair.table.as_ref());
-    let filter = &options.partition_filter;
     let (source_groups, table_groups) = tokio::try_join!(
-        Box::pin(source.groups(context, filter, &of_source)),
-        Box::pin(table.groups(context, filter, &of_table)),
+        Box::pin(source.groups(context, filters.0.clone(), &of_source, depth)),
+        Box::pin(table.groups(context, filters.1.clone(), &of_table, depth)),
     )?;
     let judge = Judge {
         keys: &options.keys,
-        pairs: &pairs,
-        tally: Tally::new(&pairs),
+        pairs: compared,
+        depth,
+        tally: Tally::new(compared),
+        findings: Findings::new(compared.len()),
     };
-    judge
-        .judge(&source_groups, &table_groups)
-        .map_err(|error| Error::Read {
-            side: source.name,
-            source: error.into(),
-        })
+    let judged = judge.judge(&source_groups, &table_groups);
+    let (mut comparison, findings) = judged.map_err(|error| source.cannot_read(error))?;
+    if options.level == Level::Rows && !findings.differing.is_empty() {
+        let suspects = suspects(&pairs, &findings, (&source, &table), options, filters)?;
+        let search = Search {
+            context,
+            source: &source,
+            table: &table,
+            suspects: &suspects,
+            options: &options.rows,
+        };
+        comparison.row_differences = Some(Box::pin(search.run()).await?);
+    }
+    Ok(comparison)
 }
 
 /// Goes over both sides' partitions in order.
 struct Judge<'a> {
     keys: &'a [String],
     pairs: &'a [Pair],
+    depth: Depth,
     tally: Tally,
+    findings: Findings,
 }
 
 impl Judge<'_> {
-    fn judge(mut self, source: &Groups, table: &Groups) -> datafusion::error::Result<Comparison> {
+    fn judge(
+        mut self,
+        source: &Groups,
+        table: &Groups,
+    ) -> datafusion::error::Result<(Comparison, Findings)> {
         for pair in self.pairs {
             if let Some(values) = pair.type_conflict() {
                 let nowhere = Partition::default();
@@ -173,34 +221,61 @@ impl Judge<'_> {
                     .check(TYPE, Some(&pair.name), &Partition::default(), None);
             }
         }
-        let nothing = Group::default();
         let partitions: BTreeSet<_> = source.keys().chain(table.keys()).collect();
         let mut one_sided = vec![(0_u64, 0_u64); self.pairs.len()];
         for values in &partitions {
             let partition = Partition::new(self.keys, values);
-            let sides = (source.get(*values), table.get(*values));
-            let (source, table) = if self.keys.is_empty() {
-                (sides.0.unwrap_or(&nothing), sides.1.unwrap_or(&nothing))
-            } else {
-                let only = only_one(sides);
-                let is_one_sided = only.is_some();
-                self.tally.check(PARTITIONS, None, &partition, only);
-                let (Some(source), Some(table), false) = (sides.0, sides.1, is_one_sided) else {
-                    continue;
-                };
-                (source, table)
-            };
-            let rows = (source.rows, table.rows);
-            let differ = rows.0 != rows.1;
-            let values = differ.then(|| (Value::from(rows.0), Value::from(rows.1)));
-            self.tally
-                .check(PARTITION_ROW_COUNT, None, &partition, values);
-            if !differ {
-                self.columns(&partition, source, table, &mut one_sided)?;
+            let before = self.tally.differences_count;
+            self.partition(
+                &partition,
+                (source.get(*values), table.get(*values)),
+                &mut one_sided,
+            )?;
+            if self.tally.differences_count > before {
+                let rows = |group: Option<&Group>| group.map_or(0, |group| group.rows);
+                self.findings.rows += rows(source.get(*values)) + rows(table.get(*values));
+                self.findings.differing.push((*values).clone());
             }
         }
         self.missing_columns(&one_sided);
-        Ok(self.tally.into_comparison(partitions.len(), source, table))
+        for (one, other) in self.findings.swapped() {
+            let names = [one, other].map(|index| self.pairs[index].name.clone());
+            let values = (Value::from(names[0].clone()), Value::from(names[1].clone()));
+            let nowhere = Partition::default();
+            self.tally
+                .check(SWAPPED_COLUMNS, Some(&names[0]), &nowhere, Some(values));
+        }
+        let comparison = self.tally.into_comparison(partitions.len(), source, table);
+        Ok((comparison, self.findings))
+    }
+
+    fn partition(
+        &mut self,
+        partition: &Partition,
+        sides: (Option<&Group>, Option<&Group>),
+        one_sided: &mut [(u64, u64)],
+    ) -> datafusion::error::Result<()> {
+        let nothing = Group::default();
+        let (source, table) = if self.keys.is_empty() {
+            (sides.0.unwrap_or(&nothing), sides.1.unwrap_or(&nothing))
+        } else {
+            let only = only_one(sides);
+            let is_one_sided = only.is_some();
+            self.tally.check(PARTITIONS, None, partition, only);
+            let (Some(source), Some(table), false) = (sides.0, sides.1, is_one_sided) else {
+                return Ok(());
+            };
+            (source, table)
+        };
+        let rows = (source.rows, table.rows);
+        let differ = rows.0 != rows.1;
+        let values = differ.then(|| (Value::from(rows.0), Value::from(rows.1)));
+        self.tally
+            .check(PARTITION_ROW_COUNT, None, partition, values);
+        if differ {
+            return Ok(());
+        }
+        self.columns(partition, source, table, one_sided)
     }
 
     fn columns(
@@ -214,24 +289,28 @@ impl Judge<'_> {
         let (source, table) = (source.profiles()?, table.profiles()?);
         let (mut of_source, mut of_table) = (source.columns.iter(), table.columns.iter());
         let mut all_equal = true;
+        let mut checksums = Vec::with_capacity(self.pairs.len());
         for (pair, values) in self.pairs.iter().zip(one_sided) {
             let own = pair.source.as_ref().and_then(|_| of_source.next());
             let other = pair.table.as_ref().and_then(|_| of_table.next());
             match (own, other) {
-                _ if pair.type_conflict().is_some() => {}
+                _ if pair.type_conflict().is_some() => checksums.push(None),
                 (Some(own), Some(other)) => {
-                    for (check, differing) in pair.statistics(own, other) {
+                    checksums.push(Some((own.checksum, other.checksum)));
+                    for (check, differing) in pair.statistics(own, other, self.depth) {
                         all_equal &= differing.is_none();
                         self.tally
                             .check(check, Some(&pair.name), partition, differing);
                     }
                 }
                 _ => {
+                    checksums.push(None);
                     values.0 += own.map_or(0, |own| own.values);
                     values.1 += other.map_or(0, |other| other.values);
                 }
             }
         }
+        self.findings.add(&checksums);
         // Where cells differ, rows do; what is left to find is equal cells in other rows.
         if all_equal && rows > 0 && !self.pairs.is_empty() {
             let checksums = (source.row_checksum, table.row_checksum);
@@ -274,6 +353,7 @@ const PARTITION_ROW_COUNT: &str = "partition_row_count";
 const ROW_CHECKSUM: &str = "row_checksum";
 const COLUMN: &str = "column";
 const TYPE: &str = "type";
+const SWAPPED_COLUMNS: &str = "swapped_columns";
 
 /// Counts checks and keeps the first differences.
 struct Tally {
@@ -363,6 +443,7 @@ impl Tally {
             checks,
             differences_count: self.differences_count,
             differences: self.differences,
+            row_differences: None,
         }
     }
 }
@@ -380,6 +461,7 @@ impl Level {
         match self {
             Self::Counts => "counts",
             Self::Aggregates => "aggregates",
+            Self::Rows => "rows",
         }
     }
 }
@@ -392,7 +474,7 @@ impl fmt::Display for Level {
 
 /// A text that names no [`Level`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no level of verification: expected counts or aggregates")]
+#[error("`{0}` is no level of verification: expected counts, aggregates or rows")]
 pub struct UnknownLevel(String);
 
 impl FromStr for Level {
@@ -402,6 +484,7 @@ impl FromStr for Level {
         match text {
             "counts" => Ok(Self::Counts),
             "aggregates" => Ok(Self::Aggregates),
+            "rows" => Ok(Self::Rows),
             other => Err(UnknownLevel(other.to_owned())),
         }
     }

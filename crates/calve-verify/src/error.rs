@@ -48,6 +48,25 @@ pub enum Error {
         #[source]
         source: DataFusionError,
     },
+    /// Rows are to be matched by a column that the sides do not share.
+    #[error("source and table have no column `{column}` in common to match rows by")]
+    NoSuchRowKey {
+        /// The column.
+        column: String,
+    },
+    /// A part of the rows is asked for that is none.
+    #[error("{fraction} is no part of the rows")]
+    Sample {
+        /// What was asked for.
+        fraction: f64,
+    },
+    /// Rows that differ could not be stored.
+    #[error("the rows that differ cannot be written: {source}")]
+    Differences {
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// The table has no such snapshot.
     #[error("table {table} has no snapshot {snapshot_id}")]
     NoSuchSnapshot {
@@ -78,6 +97,9 @@ impl Failure for Error {
             Self::Read { source, .. } | Self::Session { source } => source.hint(),
             Self::NoSuchSnapshot { table, .. } => {
                 Some(format!("list them with `SELECT * FROM {table}.snapshots`"))
+            }
+            Self::Sample { .. } => {
+                Some("give a number above 0 and up to 1, such as 0.01".to_owned())
             }
             _ => None,
         }

@@ -3,16 +3,12 @@
 use arrow::datatypes::i256;
 use datafusion::error::{DataFusionError, Result};
 
-use xxhash_rust::xxh3::xxh3_128;
-
 use crate::canonical::{Cells, Measure};
+use crate::hash::NULL_HASH;
 
 /// How many bytes of the least and the greatest text are kept. Cutting keeps their order, so sides
 /// with the same values still have the same bounds.
 pub(crate) const BOUND_BYTES: usize = 64;
-
-/// What a null adds to the checksum.
-const NULL_HASH: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 
 /// Statistics of the rows of a group.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -47,14 +43,6 @@ pub(crate) enum Bound {
     Float(f64),
     /// The first [`BOUND_BYTES`] bytes.
     Bytes(Box<[u8]>),
-}
-
-/// Hashes one more cell of a row.
-pub(crate) fn row_hash(row: u128, cell: u128) -> u128 {
-    let mut bytes = [0; 32];
-    bytes[..16].copy_from_slice(&row.to_le_bytes());
-    bytes[16..].copy_from_slice(&cell.to_le_bytes());
-    xxh3_128(&bytes)
 }
 
 impl Profiles {
@@ -103,16 +91,14 @@ impl Profiles {
 }
 
 impl Profile {
-    /// Counts a cell in; tells its hash.
-    pub(crate) fn add(&mut self, cells: &Cells, row: usize, buffer: &mut Vec<u8>) -> u128 {
+    /// Counts a cell with this hash in.
+    pub(crate) fn add(&mut self, cells: &Cells, row: usize, hash: u128) {
+        self.checksum = self.checksum.wrapping_add(hash);
         if cells.is_null(row) {
             self.nulls += 1;
-            self.checksum = self.checksum.wrapping_add(NULL_HASH);
-            return NULL_HASH;
+            return;
         }
-        let hash = cells.hash(row, buffer);
         self.values += 1;
-        self.checksum = self.checksum.wrapping_add(hash);
         match cells.measure(row) {
             Measure::Number(number) => {
                 self.sum = self.sum.wrapping_add(number);
@@ -129,7 +115,16 @@ impl Profile {
             Measure::Entries(entries) => self.length = self.length.wrapping_add(entries as u64),
             Measure::Struct => {}
         }
-        hash
+    }
+
+    /// Counts a cell in of which nothing but its hash is known.
+    pub(crate) fn add_hash(&mut self, hash: u128) {
+        self.checksum = self.checksum.wrapping_add(hash);
+        if hash == NULL_HASH {
+            self.nulls += 1;
+        } else {
+            self.values += 1;
+        }
     }
 
     /// Counts in what another part of the rows came to.

@@ -13,12 +13,12 @@ use datafusion::common::Column as ColumnName;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{AggregateUDF, Expr, lit};
-use datafusion::physical_plan::execute_stream;
-use datafusion::prelude::SessionContext;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
-use crate::aggregate::{Look, ProfileFunction};
+use crate::aggregate::{Depth, Look, ProfileFunction};
 use crate::partition::Value;
 use crate::profile::Profiles;
 use crate::rows_read::with_rows_read;
@@ -106,19 +106,70 @@ impl Side {
     pub(crate) async fn groups(
         &self,
         context: &SessionContext,
-        filter: &[(String, String)],
+        filters: Vec<Expr>,
         columns: &[(String, Look)],
+        depth: Depth,
     ) -> Result<Groups> {
-        let filters = filter
-            .iter()
-            .map(|(key, value)| self.filter(key, value))
-            .collect::<Result<Vec<_>>>()?;
-        self.read(context, filters, columns)
+        self.read(context, filters, columns, depth)
             .await
-            .map_err(|source| Error::Read {
-                side: self.name.clone(),
-                source: source.into(),
-            })
+            .map_err(|source| self.cannot_read(source))
+    }
+
+    pub(crate) fn cannot_read(&self, source: DataFusionError) -> Error {
+        Error::Read {
+            side: self.name.clone(),
+            source: source.into(),
+        }
+    }
+
+    /// What rows must fulfil to have these values.
+    ///
+    /// # Errors
+    /// When there is no such column, or a value is not of its type.
+    pub(crate) fn filters(&self, filter: &[(String, String)]) -> Result<Vec<Expr>> {
+        let filters = filter.iter();
+        filters
+            .map(|(key, value)| self.filter(key, value))
+            .collect()
+    }
+
+    /// What rows must fulfil to be in one of these partitions; `None` where that cannot be said.
+    pub(crate) fn in_partitions(&self, partitions: &[Vec<Value>]) -> Option<Expr> {
+        let partition = |values: &Vec<Value>| -> Option<Expr> {
+            let equal = self.keys.iter().zip(values).map(|(key, value)| {
+                let (name, data_type) = self.column(key).ok()?;
+                let Some(text) = &value.0 else {
+                    return Some(named(&name).is_null());
+                };
+                let value = ScalarValue::try_from_string(text.clone(), &data_type).ok()?;
+                Some(named(&name).eq(lit(value)))
+            });
+            equal.reduce(|all, next| Some(all?.and(next?)))?
+        };
+        let any = partitions.iter().map(partition);
+        any.reduce(|any, next| Some(any?.or(next?)))?
+    }
+
+    /// The rows, as far as they fulfil the filters.
+    pub(crate) fn rows(
+        &self,
+        context: &SessionContext,
+        filters: Vec<Expr>,
+    ) -> DataFusionResult<DataFrame> {
+        let mut rows = context.read_table(Arc::clone(&self.provider))?;
+        for filter in filters {
+            rows = rows.filter(filter)?;
+        }
+        Ok(rows)
+    }
+
+    /// Runs a plan, and tells meanwhile how many rows it has read.
+    pub(crate) async fn with_progress_of<T>(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+        work: impl Future<Output = T>,
+    ) -> T {
+        with_rows_read(plan, self.progress.as_ref(), self.stage, work).await
     }
 
     async fn read(
@@ -126,11 +177,9 @@ impl Side {
         context: &SessionContext,
         filters: Vec<Expr>,
         columns: &[(String, Look)],
+        depth: Depth,
     ) -> DataFusionResult<Groups> {
-        let mut rows = context.read_table(Arc::clone(&self.provider))?;
-        for filter in filters {
-            rows = rows.filter(filter)?;
-        }
+        let rows = self.rows(context, filters)?;
         let keys = self
             .keys
             .iter()
@@ -140,7 +189,7 @@ impl Side {
         let mut aggregates = vec![count(lit(1_i64)).alias("row count")];
         if !columns.is_empty() {
             let looks = columns.iter().map(|(_, look)| *look).collect();
-            let function = AggregateUDF::new_from_impl(ProfileFunction::new(looks));
+            let function = AggregateUDF::new_from_impl(ProfileFunction::new(looks, depth));
             let columns = columns.iter().map(|(column, _)| named(column)).collect();
             aggregates.push(function.call(columns).alias("profile"));
         }
@@ -155,7 +204,7 @@ impl Side {
             }
             Ok::<_, DataFusionError>(())
         };
-        with_rows_read(&plan, self.progress.as_ref(), self.stage, read).await?;
+        self.with_progress_of(&plan, read).await?;
         if self.keys.is_empty() {
             // A table without rows is equal to another one.
             groups.retain(|_, group| group.rows > 0);
@@ -227,11 +276,11 @@ impl Group {
     }
 }
 
-fn named(column: &str) -> Expr {
+pub(crate) fn named(column: &str) -> Expr {
     Expr::Column(ColumnName::new_unqualified(column))
 }
 
-fn plain(array: &ArrayRef) -> DataFusionResult<ArrayRef> {
+pub(crate) fn plain(array: &ArrayRef) -> DataFusionResult<ArrayRef> {
     Ok(match array.data_type() {
         DataType::Dictionary(_, values) => cast(array, values)?,
         _ => Arc::clone(array),

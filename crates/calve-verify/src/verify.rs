@@ -13,7 +13,9 @@ use iceberg::spec::{PrimitiveType, Transform, Type};
 
 use crate::compare::compare_sides;
 use crate::side::Side;
-use crate::{Check, CompareOptions, Comparison, Difference, Error, Level, Result};
+use crate::{
+    Check, CompareOptions, Comparison, Difference, Error, Level, Result, RowDifferences, RowOptions,
+};
 
 /// What a verification found. Lists are cut at [`crate::DIFFERENCE_LIMIT`] entries; counts are not.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -42,6 +44,12 @@ pub struct Report {
     pub differences_count: u64,
     /// The first differences, in the order of partitions and columns.
     pub differences: Vec<Difference>,
+    /// Which rows differ, at [`Level::Rows`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row_differences: Option<RowDifferences>,
+    /// Which part of the rows was compared, where it was not all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<f64>,
 }
 
 /// What a table is compared with.
@@ -68,6 +76,8 @@ pub struct Verify {
     level: Level,
     partition_filter: Vec<(String, String)>,
     snapshot_id: Option<i64>,
+    row_options: RowOptions,
+    sample: Option<f64>,
     session_options: SessionOptions,
     progress: Arc<dyn Progress>,
 }
@@ -82,6 +92,8 @@ impl Verify {
             level: Level::default(),
             partition_filter: Vec::new(),
             snapshot_id: None,
+            row_options: RowOptions::default(),
+            sample: None,
             session_options: SessionOptions::default(),
             progress: Arc::new(NoProgress),
         }
@@ -102,6 +114,19 @@ impl Verify {
     /// Reads another snapshot of the table than its current one.
     pub fn with_snapshot(mut self, snapshot_id: i64) -> Self {
         self.snapshot_id = Some(snapshot_id);
+        self
+    }
+
+    /// Says how rows that differ are looked for, at [`Level::Rows`].
+    pub fn with_rows(mut self, options: RowOptions) -> Self {
+        self.row_options = options;
+        self
+    }
+
+    /// Compares only a part of the rows: whole partitions where there are any. It is the same part on
+    /// both sides, and each time.
+    pub fn with_sample(mut self, fraction: f64) -> Self {
+        self.sample = Some(fraction);
         self
     }
 
@@ -149,6 +174,8 @@ impl Verify {
                 keys: keys.clone(),
                 level: self.level,
                 partition_filter: self.partition_filter.clone(),
+                rows: self.row_options.clone(),
+                sample: self.sample,
             },
         )
         .await?;
@@ -222,6 +249,8 @@ impl Verify {
             checks: comparison.checks,
             differences_count: comparison.differences_count,
             differences: comparison.differences,
+            row_differences: comparison.row_differences,
+            sample: self.sample,
         }
     }
 }

@@ -2,58 +2,15 @@
 //! only looks different must not be found.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
-use calve_base::{Failure, Location, Progress, Properties, TableIdent};
-use calve_catalog::Catalog;
-use calve_lake::{LakeOptions, Source};
-use calve_migrate::{AddFiles, OnUnsafe};
+use calve_base::{Failure, Progress, TableIdent};
 use calve_testkit::lakes::{self, Drift};
 use calve_verify::{Level, Report, Verify, VerifySource};
 use serde_json::{Value, json};
 
-struct Home {
-    folder: tempfile::TempDir,
-    catalog: Arc<dyn Catalog>,
-}
-
-impl Home {
-    async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().display();
-        let properties = Properties::from([
-            ("type".to_owned(), "memory".to_owned()),
-            ("warehouse".to_owned(), format!("{path}/warehouse")),
-        ]);
-        let catalog = calve_catalog::open("default", properties).await.unwrap();
-        Self { folder, catalog }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn source(&self, name: &str) -> Source {
-        Source::Location(Location::parse(self.path(name).to_str().unwrap()).unwrap())
-    }
-
-    async fn add(&self, lake: &str, table: &str) -> i64 {
-        let table = table.parse().unwrap();
-        let add = AddFiles::new(Arc::clone(&self.catalog), self.source(lake), table)
-            .with_on_unsafe(OnUnsafe::Allow);
-        add.await.unwrap().snapshot_id.unwrap()
-    }
-
-    fn verify(&self, lake: &str, table: &str) -> Verify {
-        let source = VerifySource::Lake {
-            source: self.source(lake),
-            options: Box::new(LakeOptions::default()),
-        };
-        Verify::new(Arc::clone(&self.catalog), source, table.parse().unwrap())
-    }
-}
+use crate::support::{HOUR, Home, Rows, cell, rows, schema, write};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn honest_tables_are_equal() {
@@ -61,7 +18,7 @@ async fn honest_tables_are_equal() {
         let home = Home::new().await;
         let made = make(&home.path("lake"));
         home.add("lake", "db.t").await;
-        for level in [Level::Counts, Level::Aggregates] {
+        for level in [Level::Counts, Level::Aggregates, Level::Rows] {
             let report = home.verify("lake", "db.t").with_level(level).await.unwrap();
             assert!(report.equal, "{name} {level}: {:#?}", report.differences);
             assert_eq!(report.rows_source, made.rows, "{name}");
@@ -80,52 +37,6 @@ async fn honest_tables_are_equal() {
         if drift != Drift::Conflicting {
             check(drift.folder(), |dir| lakes::drift(dir, drift)).await;
         }
-    }
-}
-
-/// The rows of each partition.
-type Rows = BTreeMap<&'static str, Vec<Value>>;
-
-fn schema() -> SchemaRef {
-    let field = |name: &str, data_type| Field::new(name, data_type, true);
-    let item = Arc::new(field("element", DataType::Utf8));
-    let info = Fields::from(vec![
-        field("city", DataType::Utf8),
-        field("tags", DataType::List(item)),
-    ]);
-    Arc::new(Schema::new(vec![
-        field("id", DataType::Int64),
-        field("name", DataType::Utf8),
-        field("amount", DataType::Decimal128(9, 2)),
-        field("score", DataType::Float64),
-        field(
-            "at",
-            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        ),
-        field("info", DataType::Struct(info)),
-    ]))
-}
-
-const HOUR: i64 = 3_600_000_000;
-
-fn rows() -> Rows {
-    let row = |id: i32| {
-        json!({"id": id, "name": format!("name {id}"), "amount": id * 101, "score": f64::from(id) * 0.1,
-            "at": 1_714_521_600_000_000_i64 + i64::from(id) * HOUR,
-            "info": {"city": format!("city {id}"), "tags": ["a", format!("{id}")]}})
-    };
-    let mut odd = row(3);
-    odd["name"] = Value::Null;
-    let mut empty = row(4);
-    empty["name"] = json!("");
-    empty["info"]["tags"] = json!([]);
-    Rows::from([("1", vec![row(1), row(2), odd]), ("2", vec![empty, row(5)])])
-}
-
-fn write(lake: &Path, rows: &Rows) {
-    for (day, rows) in rows {
-        let path = lake.join(format!("day={day}/part-0.parquet"));
-        lakes::write_parquet(&path, &lakes::from_json(schema(), rows));
     }
 }
 
@@ -167,11 +78,6 @@ async fn check_planted(plant: impl Fn(&mut Rows), expected: &[&str]) {
     assert_eq!(report.differences_count, expected.len() as u64);
     assert_eq!(report.equal, expected.is_empty());
     assert_eq!(report.checks.iter().all(|check| check.equal), report.equal);
-}
-
-/// Changes a cell of the first partition.
-fn cell(rows: &mut Rows, row: usize, path: &str, value: Value) {
-    *rows.get_mut("1").unwrap()[row].pointer_mut(path).unwrap() = value;
 }
 
 #[tokio::test(flavor = "multi_thread")]

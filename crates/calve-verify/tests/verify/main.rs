@@ -2,4 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod lakes;
+mod rows;
+mod support;
 mod values;
