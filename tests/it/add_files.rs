@@ -144,6 +144,10 @@ fn a_dry_run_writes_nothing() {
     let arguments = ["add-files", &ghcn(), "--table", "noaa.ghcn", "--dry-run"];
     let plan = sandbox.json(&arguments);
     assert_eq!(plan["dry_run"], true);
+    // Nothing is added, so there is nothing to compare, and that is said.
+    let output = sandbox.output(&[&arguments[..], &["--verify"]].concat());
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("--verify compares nothing"), "{told}");
     assert_eq!(plan["added_files_count"], 100);
     assert_eq!(plan["added_records_count"], 73_000);
     assert_eq!(plan["changed_partition_count"], 25);

@@ -13,6 +13,7 @@ mod notebooks;
 mod peers;
 mod settings;
 mod sql;
+mod sync;
 mod tables;
 mod tidy;
 mod verify;

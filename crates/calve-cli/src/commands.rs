@@ -7,6 +7,7 @@ mod man;
 mod register;
 mod show;
 mod sql;
+mod sync;
 mod tables;
 mod verify;
 mod xml;
@@ -61,6 +62,7 @@ pub(crate) fn split(cli: Cli) -> (Command, GlobalFlags) {
     let after = match &mut command {
         Command::AddFiles(command) => std::mem::take(&mut command.globals),
         Command::Verify(command) => std::mem::take(&mut command.globals),
+        Command::Sync(command) => std::mem::take(&mut command.globals),
         Command::Sql(command) => std::mem::take(&mut command.globals),
         Command::Tables(command) => std::mem::take(&mut command.globals),
         Command::Show(command) => std::mem::take(&mut command.globals),
@@ -182,7 +184,8 @@ impl Context {
     async fn dispatch(&self, command: Command) -> anyhow::Result<ExitStatus> {
         match command {
             Command::AddFiles(command) => Box::pin(add_files::add_files(self, command.flags)).await,
-            Command::Verify(command) => verify::verify(self, command.flags).await,
+            Command::Verify(command) => Box::pin(verify::verify(self, command.flags)).await,
+            Command::Sync(command) => Box::pin(sync::sync(self, command.flags)).await,
             Command::Sql(command) => sql::sql(self, command.flags).await,
             Command::Tables(command) => tables::tables(self, command.flags).await,
             Command::Show(command) => show::show(self, command.flags).await,

@@ -35,6 +35,8 @@ pub(crate) enum Command {
     AddFiles(WithGlobals<AddFilesFlags>),
     /// Prove that a source and a table hold the same rows
     Verify(WithGlobals<VerifyFlags>),
+    /// Bring a table in step with a lake that goes on changing
+    Sync(WithGlobals<SyncFlags>),
     /// Nested XML: infer the schema of its rows, convert them to Parquet or into a table
     #[command(subcommand)]
     Xml(XmlCommand),
@@ -276,6 +278,57 @@ pub(crate) enum LevelFlag {
     Counts,
     /// Rows, nulls, smallest and largest values, sums and hashes of every column, by partition.
     Aggregates,
+    /// Hashes of every column and of all rows, by partition, and the rows that differ.
+    Rows,
+}
+
+/// Flags of `calve sync`.
+#[derive(Debug, Args)]
+pub(crate) struct SyncFlags {
+    /// A folder, or `glue:db.table`
+    pub(crate) source: String,
+    /// The table to bring in step, as `db.table`
+    #[arg(long)]
+    pub(crate) table: String,
+    /// What to do with files that changed since the last run
+    #[arg(long, value_name = "HOW")]
+    pub(crate) on_changed: Option<OnChangedFlag>,
+    /// What to do with files that vanished from the source
+    #[arg(long, value_name = "HOW")]
+    pub(crate) on_deleted: Option<OnDeletedFlag>,
+    /// What to do with files that some engines read wrongly where they lie
+    #[arg(long, value_name = "HOW")]
+    pub(crate) on_unsafe: Option<OnUnsafeFlag>,
+    /// What to do when a file is refused: commit nothing, or commit the others
+    #[arg(long, value_name = "HOW")]
+    pub(crate) on_refused: Option<OnRefusedFlag>,
+    /// How INT96 timestamps were meant when they were written
+    #[arg(long, value_name = "AS")]
+    pub(crate) int96: Option<Int96Flag>,
+    /// Add files that have columns which the table does not have; these stay unread
+    #[arg(long)]
+    pub(crate) allow_extra_columns: bool,
+    /// Fail if the table is not there, instead of creating it
+    #[arg(long)]
+    pub(crate) no_create: bool,
+}
+
+/// What becomes of files that changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnChangedFlag {
+    /// They are reported, and the table goes on describing what was there before.
+    Keep,
+    /// The table describes what is there now.
+    Replace,
+}
+
+/// What becomes of files that vanished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnDeletedFlag {
+    /// They are reported, and the table goes on naming them.
+    Keep,
+    /// The table loses them.
+    Remove,
 }
 
 /// Flags of `calve verify`.
@@ -289,6 +342,21 @@ pub(crate) struct VerifyFlags {
     /// How much is compared
     #[arg(long, value_name = "LEVEL")]
     pub(crate) level: Option<LevelFlag>,
+    /// With `--level rows`: columns whose values tell which row of the source is which of the table
+    /// (repeatable)
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    pub(crate) key: Vec<String>,
+    /// With `--level rows`: how many rows that differ are looked up on either side; 1000, or all with
+    /// `--differences`
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) limit: Option<usize>,
+    /// With `--level rows`: a file for the rows that differ, lines of JSON, or Parquet where its name
+    /// ends in `.parquet`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) differences: Option<PathBuf>,
+    /// Compare only a part of the rows, such as 0.01, whole partitions where there are any
+    #[arg(long, value_name = "FRACTION")]
+    pub(crate) sample: Option<f64>,
     /// Compare only partitions with this value (repeatable)
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) partition_filter: Vec<(String, String)>,

@@ -9,6 +9,7 @@ mod environment;
 mod error;
 mod file;
 mod source;
+mod sync;
 mod verify;
 mod xml;
 
@@ -22,6 +23,7 @@ pub(crate) use catalog::CatalogSettings;
 pub(crate) use environment::Environment;
 pub(crate) use error::Error;
 pub(crate) use source::SourceSettings;
+pub(crate) use sync::SyncSettings;
 pub(crate) use verify::VerifySettings;
 pub(crate) use xml::{SchemaSettings, XmlConvertSettings, XmlSettings, XmlTarget};
 

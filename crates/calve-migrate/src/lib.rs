@@ -1,6 +1,7 @@
 //! Lake → table: the ways in which files that already lie in a lake become an Iceberg table.
 //!
 //! * [`AddFiles`]: in place. The files stay where and as they are; one new snapshot refers to them.
+//! * [`Sync`]: as [`AddFiles`], again and again, for a lake that goes on changing.
 //! * [`Ingest`]: any stream of record batches is written into new data files of a table.
 
 mod add_files;
@@ -8,6 +9,7 @@ mod error;
 pub mod ingest;
 pub mod journal;
 mod partition_by;
+pub mod sync;
 
 pub use add_files::{
     AddFiles, DEFAULT_CONCURRENCY, Drifted, DuplicateFiles, GarbageCollection, Int96, OnRefused,
@@ -16,3 +18,4 @@ pub use add_files::{
 pub use error::{Error, Result};
 pub use ingest::Ingest;
 pub use partition_by::{PartitionBy, PartitionByError};
+pub use sync::Sync;

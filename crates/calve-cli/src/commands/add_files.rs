@@ -32,6 +32,11 @@ pub(crate) async fn add_files(
     if context.settings.dry_run {
         let plan = operation.plan().await?;
         tell(context, &plan);
+        if proof.is_some() {
+            context
+                .printer
+                .note("--dry-run adds nothing, so --verify compares nothing");
+        }
         return context.print_plan(&plan);
     }
     let report = operation.await?;

@@ -1,9 +1,14 @@
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use calve::Verify;
 use calve::catalog::Catalog;
 use calve::lake::LakeOptions;
-use calve::verify::{Check, Report, VerifySource};
+use calve::verify::{
+    Check, DEFAULT_CANDIDATES, DifferenceFile, DifferenceSink, Report, RowDifference,
+    RowDifferences, RowKind, RowOptions, VerifySource,
+};
+use serde_json::{Map, Value};
 
 use super::Context;
 use crate::flags::VerifyFlags;
@@ -14,6 +19,16 @@ use crate::text_table::{TextTable, counted, pairs, push_line};
 
 /// How many differences people are shown; JSON has more.
 const SHOWN_DIFFERENCES: usize = 20;
+
+/// What a row takes whose hash is held while rows that differ are searched, and what leaves room for
+/// the queries themselves.
+const CANDIDATE_BYTES: u64 = 400;
+
+/// How many rows' hashes are held at once, however little memory there is.
+const FEWEST_CANDIDATES: usize = 10_000;
+
+/// How many rows that differ people are shown; JSON has more.
+const SHOWN_ROWS: usize = 10;
 
 /// Proves that a source and a table hold the same rows, or tells where they differ.
 pub(crate) async fn verify(context: &Context, flags: VerifyFlags) -> anyhow::Result<ExitStatus> {
@@ -50,15 +65,52 @@ pub(super) async fn prove(
             }
         }
     };
+    let rows = settings.rows;
+    let file = rows.differences.map(DifferenceFile::create).transpose();
+    let file = file.context("the rows that differ cannot be written")?;
+    let file = file.map(Arc::new);
     let mut verify = Verify::new(catalog, source, settings.table)
         .with_level(settings.level)
+        .with_rows(row_options(context, rows.key, rows.limit, file.as_ref()))
         .with_partition_filter(settings.partition_filter)
         .with_session_options(context.session_options())
         .with_progress(Arc::new(context.bars.clone()));
     if let Some(snapshot_id) = settings.snapshot_id {
         verify = verify.with_snapshot(snapshot_id);
     }
-    Ok(verify.await?)
+    if let Some(fraction) = settings.sample {
+        verify = verify.with_sample(fraction);
+    }
+    let report = verify.await?;
+    if let Some(file) = file {
+        file.finish()
+            .context("the rows that differ cannot be written")?;
+    }
+    Ok(report)
+}
+
+/// How rows that differ are looked for.
+fn row_options(
+    context: &Context,
+    key: Vec<String>,
+    limit: Option<usize>,
+    file: Option<&Arc<DifferenceFile>>,
+) -> RowOptions {
+    let mut options = RowOptions {
+        key,
+        ..RowOptions::default()
+    };
+    if let Some(limit) = limit {
+        options.limit = Some(limit as u64);
+    } else if file.is_some() {
+        options.limit = None;
+    }
+    if let Some(bytes) = context.settings.memory_bytes {
+        let rows = usize::try_from(bytes / CANDIDATE_BYTES).unwrap_or(usize::MAX);
+        options.candidates = rows.clamp(FEWEST_CANDIDATES, DEFAULT_CANDIDATES);
+    }
+    options.sink = file.map(|file| Arc::clone(file) as Arc<dyn DifferenceSink>);
+    options
 }
 
 /// What the proof says about the run.
@@ -107,6 +159,79 @@ impl Render for Report {
             text.push('\n');
             differences(self, text);
         }
+        if let Some(found) = &self.row_differences {
+            text.push('\n');
+            row_differences(found, text);
+        }
+    }
+}
+
+/// Writes which rows differ: how many in which way, where they changed, and the first of them.
+fn row_differences(found: &RowDifferences, text: &mut String) {
+    let kinds = [
+        (found.changed, "changed"),
+        (found.missing, "missing"),
+        (found.extra, "extra"),
+        (found.duplicated, "duplicated"),
+    ];
+    let kinds: Vec<String> = kinds
+        .iter()
+        .filter(|(rows, _)| *rows > 0)
+        .map(|(rows, kind)| format!("{rows} {kind}"))
+        .collect();
+    let more = if found.complete {
+        ""
+    } else {
+        ", and more that were not looked up"
+    };
+    let kinds = if kinds.is_empty() {
+        "none".to_owned()
+    } else {
+        kinds.join(", ")
+    };
+    push_line(text, format_args!("rows that differ: {kinds}{more}"));
+    for changed in found.changed_columns.iter().take(SHOWN_DIFFERENCES) {
+        let rows = counted(changed.rows, "row");
+        push_line(text, format_args!("  {} changed in {rows}", changed.column));
+    }
+    text.push('\n');
+    for row in found.rows.iter().take(SHOWN_ROWS) {
+        row_difference(row, text);
+    }
+    let counts = found.changed + found.missing + found.extra + found.duplicated;
+    let rest = counts.saturating_sub(SHOWN_ROWS as u64);
+    if rest > 0 {
+        push_line(text, format_args!("… and {rest} more"));
+    }
+}
+
+/// Writes a row that differs: of a changed one, what changed, side by side, and what tells it.
+fn row_difference(row: &RowDifference, text: &mut String) {
+    let counts = match (row.source_count, row.table_count) {
+        (0 | 1, 0 | 1) => String::new(),
+        (source, table) => format!(" ({source} in the source, {table} in the table)"),
+    };
+    let partition = row.partition.to_string();
+    let place = if partition.is_empty() {
+        String::new()
+    } else {
+        format!(" in {partition}")
+    };
+    push_line(text, format_args!("{}{place}{counts}", row.kind));
+    let json = |row: &Map<String, Value>| Value::Object(row.clone()).to_string();
+    match (row.kind, &row.source, &row.table) {
+        (RowKind::Changed, Some(source), Some(table)) => {
+            push_line(text, format_args!("  source  {}", json(source)));
+            push_line(text, format_args!("  table   {}", json(table)));
+        }
+        // Where both sides have the row, it is the same.
+        (_, Some(row), _) | (_, None, Some(row)) => {
+            push_line(text, format_args!("  row     {}", json(row)));
+        }
+        (_, None, None) => {}
+    }
+    if !row.columns.is_empty() {
+        push_line(text, format_args!("  differ  {}", row.columns.join(", ")));
     }
 }
 

@@ -5,7 +5,7 @@ use calve::migrate::{DuplicateFiles, GarbageCollection, Int96, OnRefused, OnUnsa
 use calve::verify::Level;
 
 use super::source::{partition_types, recursive};
-use super::verify::level;
+use super::verify::{RowSettings, level};
 use super::{Error, Settings, SourceSettings, VerifySettings};
 use crate::flags::{
     AddFilesFlags, GcFlag, Int96Flag, OnDuplicateFlag, OnRefusedFlag, OnUnsafeFlag,
@@ -73,24 +73,14 @@ impl AddFilesSettings {
                 _ => FormatVersion::V2,
             }),
             duplicates,
-            on_unsafe: match flags.on_unsafe {
-                Some(OnUnsafeFlag::Allow) => OnUnsafe::Allow,
-                Some(OnUnsafeFlag::Refuse) | None => OnUnsafe::Refuse,
-            },
-            on_refused: match flags.on_refused {
-                Some(OnRefusedFlag::Skip) => OnRefused::Skip,
-                Some(OnRefusedFlag::Fail) | None => OnRefused::Fail,
-            },
+            on_unsafe: on_unsafe(flags.on_unsafe),
+            on_refused: on_refused(flags.on_refused),
             allow_extra_columns: flags.allow_extra_columns,
             garbage_collection: flags.gc.map(|flag| match flag {
                 GcFlag::Own => GarbageCollection::Own,
                 GcFlag::Protect => GarbageCollection::Protect,
             }),
-            int96: match flags.int96 {
-                Some(Int96Flag::Instant) => Int96::Instant,
-                Some(Int96Flag::Local) => Int96::Local,
-                None => Int96::ByWriter,
-            },
+            int96: int96(flags.int96),
             verify: flags.verify.map(level),
         })
     }
@@ -105,6 +95,33 @@ impl AddFilesSettings {
             partition_filter: self.partition_filter.clone(),
             partition_types: self.partition_types.clone(),
             recursive: self.recursive,
+            rows: RowSettings::default(),
+            sample: None,
         })
+    }
+}
+
+/// Reads what becomes of files that are unsafe to read in place.
+pub(super) fn on_unsafe(flag: Option<OnUnsafeFlag>) -> OnUnsafe {
+    match flag {
+        Some(OnUnsafeFlag::Allow) => OnUnsafe::Allow,
+        Some(OnUnsafeFlag::Refuse) | None => OnUnsafe::Refuse,
+    }
+}
+
+/// Reads what becomes of the run when files are refused.
+pub(super) fn on_refused(flag: Option<OnRefusedFlag>) -> OnRefused {
+    match flag {
+        Some(OnRefusedFlag::Skip) => OnRefused::Skip,
+        Some(OnRefusedFlag::Fail) | None => OnRefused::Fail,
+    }
+}
+
+/// Reads what INT96 timestamps mean.
+pub(super) fn int96(flag: Option<Int96Flag>) -> Int96 {
+    match flag {
+        Some(Int96Flag::Instant) => Int96::Instant,
+        Some(Int96Flag::Local) => Int96::Local,
+        None => Int96::ByWriter,
     }
 }

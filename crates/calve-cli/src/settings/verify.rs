@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use calve::base::TableIdent;
 use calve::iceberg::spec::PrimitiveType;
 use calve::lake::Recursive;
@@ -17,6 +19,16 @@ pub(crate) struct VerifySettings {
     pub(crate) partition_filter: Vec<(String, String)>,
     pub(crate) partition_types: Vec<(String, PrimitiveType)>,
     pub(crate) recursive: Recursive,
+    pub(crate) rows: RowSettings,
+    pub(crate) sample: Option<f64>,
+}
+
+/// How rows that differ are looked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RowSettings {
+    pub(crate) key: Vec<String>,
+    pub(crate) limit: Option<usize>,
+    pub(crate) differences: Option<PathBuf>,
 }
 
 impl VerifySettings {
@@ -38,14 +50,33 @@ impl VerifySettings {
                 });
             }
         }
+        let level = flags.level.map_or_else(Level::default, level);
+        let given = [
+            ("--key", !flags.key.is_empty()),
+            ("--limit", flags.limit.is_some()),
+            ("--differences", flags.differences.is_some()),
+        ];
+        let given = given.into_iter().find(|(_, is_given)| *is_given);
+        if let (Some((flag, _)), true) = (given, level != Level::Rows) {
+            return Err(Error::Useless {
+                flag,
+                reason: "rows are looked up with --level rows",
+            });
+        }
         Ok(Self {
             source,
             table: Settings::table(&flags.table)?,
-            level: flags.level.map_or_else(Level::default, level),
+            level,
             snapshot_id: flags.snapshot_id,
             partition_filter: flags.partition_filter,
             partition_types: partition_types(flags.partition_type)?,
             recursive: recursive(flags.recursive),
+            rows: RowSettings {
+                key: flags.key,
+                limit: flags.limit,
+                differences: flags.differences,
+            },
+            sample: flags.sample,
         })
     }
 }
@@ -55,5 +86,6 @@ pub(super) fn level(flag: LevelFlag) -> Level {
     match flag {
         LevelFlag::Counts => Level::Counts,
         LevelFlag::Aggregates => Level::Aggregates,
+        LevelFlag::Rows => Level::Rows,
     }
 }

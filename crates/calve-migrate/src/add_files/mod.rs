@@ -17,6 +17,7 @@ mod judge;
 mod partition;
 mod report;
 mod run;
+mod selection;
 mod survey;
 mod target;
 
@@ -30,6 +31,8 @@ use futures::future::BoxFuture;
 use iceberg::spec::{FormatVersion, PrimitiveType};
 
 pub use report::{Drifted, Plan, REPORT_LIST_LIMIT, Refused, Report, SeenFinding, SkippedFile};
+
+pub(crate) use selection::{Changes, Choice, Selection};
 
 use crate::Result;
 use run::Run;
@@ -101,6 +104,7 @@ pub struct AddFiles {
     options: Options,
     progress: Arc<dyn Progress>,
     clock: Arc<dyn Clock>,
+    selection: Option<Arc<dyn Selection>>,
 }
 
 #[derive(Debug, Clone)]
@@ -147,7 +151,14 @@ impl AddFiles {
             },
             progress: Arc::new(NoProgress),
             clock: Arc::new(SystemClock),
+            selection: None,
         }
+    }
+
+    /// Adds only what is chosen.
+    pub(crate) fn with_selection(mut self, selection: Arc<dyn Selection>) -> Self {
+        self.selection = Some(selection);
+        self
     }
 
     /// Adds only the partitions with these values; a part of the keys is enough.

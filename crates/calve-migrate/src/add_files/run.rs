@@ -8,7 +8,9 @@ use calve_lake::{Lake, LakeOptions};
 use calve_parquet::{
     HiveColumn, NAME_MAPPING_PROPERTY, NameMapping, SchemaCache, SchemaUnion, TypePolicy, type_text,
 };
-use calve_table::{Append, DEFAULT_MANIFEST_CONCURRENCY, FileSet, new_snapshot_id};
+use calve_table::{
+    Append, DEFAULT_MANIFEST_CONCURRENCY, FileSet, ReplaceFiles, WrittenManifests, new_snapshot_id,
+};
 use iceberg::spec::{FormatVersion, PrimitiveType, TableMetadata, Type};
 use uuid::Uuid;
 
@@ -18,7 +20,7 @@ use super::partition::PartitionRules;
 use super::report::{Plan, Report};
 use super::survey::{Sink, Survey};
 use super::target::{PartitionSource, Target, choose_spec};
-use super::{AddFiles, DuplicateFiles, OnRefused, Options};
+use super::{AddFiles, Changes, DuplicateFiles, OnRefused, Options};
 use crate::{Error, Result};
 
 /// One run of the operation.
@@ -97,7 +99,11 @@ impl<'a> Run<'a> {
         };
         let mut notes: Vec<String> = lake.warnings().iter().map(ToString::to_string).collect();
         notes.extend(footing.notes);
-        let survey = Survey::new(Judge::new(footing.union, rules), options.on_refused);
+        let survey = Survey::new(
+            Judge::new(footing.union, rules),
+            options.on_refused,
+            operation.selection.clone(),
+        );
         Ok(Self {
             operation,
             lake,
@@ -110,6 +116,7 @@ impl<'a> Run<'a> {
     /// Reads the footers and decides, without writing.
     pub(super) async fn plan(mut self) -> Result<Plan> {
         self.read(&mut Sink::Discard).await?;
+        self.changes(false).await?;
         self.into_plan()
     }
 
@@ -171,26 +178,58 @@ impl<'a> Run<'a> {
         Ok(outcome.seen)
     }
 
+    /// What is committed beside the added files.
+    async fn changes(&self, writes: bool) -> Result<Changes> {
+        let table = match &self.blueprint.target {
+            Target::Existing(table) => Some(table),
+            Target::New(_) => None,
+        };
+        match &self.operation.selection {
+            Some(selection) => selection.changes(table, writes).await,
+            None => Ok(Changes::default()),
+        }
+    }
+
     async fn commit(mut self, sink: Sink, files: FileSet) -> Result<Report> {
+        let changes = match self.changes(true).await {
+            Ok(changes) => changes,
+            Err(error) => {
+                sink.discard().await;
+                return Err(error);
+            }
+        };
         let written = sink.finish().await?;
         let is_new = matches!(self.blueprint.target, Target::New(_));
-        if written.is_none() && !is_new {
+        if written.is_none() && !is_new && changes.is_empty() {
             return self.unchanged();
         }
-        self.check_has_columns()?;
+        if written.is_some() || is_new {
+            self.check_has_columns()?;
+        }
         let union = self.survey.judge.union();
         let mut transaction = self
             .blueprint
             .transaction(Arc::clone(&self.operation.catalog), union)?
             .with_clock(Arc::clone(&self.operation.clock));
-        if let Some((snapshot_id, written)) = written {
+        if !changes.properties.is_empty() {
+            transaction = transaction.with_properties(changes.properties);
+        }
+        let adds = written.is_some();
+        if adds || !changes.removed.is_empty() {
+            let (snapshot_id, written) =
+                written.unwrap_or_else(|| (new_snapshot_id(), WrittenManifests::default()));
+            transaction = if changes.removed.is_empty() {
+                transaction.with_snapshot(Append::new(snapshot_id, written))
+            } else {
+                let replace = ReplaceFiles::new(snapshot_id, changes.removed, written);
+                transaction.with_snapshot(replace)
+            };
             transaction = transaction
-                .with_snapshot(Append::new(snapshot_id, written))
                 .with_summary("engine-name", "calve")
                 .with_summary("engine-version", env!("CARGO_PKG_VERSION"));
-            if self.operation.options.duplicates != DuplicateFiles::Allow {
-                transaction = transaction.with_new_files(Arc::new(files));
-            }
+        }
+        if adds && self.operation.options.duplicates != DuplicateFiles::Allow {
+            transaction = transaction.with_new_files(Arc::new(files));
         }
         let committed = transaction.await?;
         self.notes.push(self.blueprint.ownership_note());

@@ -16,7 +16,7 @@ use parquet::file::metadata::ParquetMetaData;
 use super::blueprint::Blueprint;
 use super::judge::{Judge, Verdict};
 use super::report::{Capped, Drifted, Refused, SeenFinding, SkippedFile};
-use super::{DuplicateFiles, OnRefused};
+use super::{Choice, DuplicateFiles, OnRefused, Selection};
 use crate::Result;
 
 /// What the pass has found so far.
@@ -34,6 +34,8 @@ pub(super) struct Survey {
     partitions: HashSet<Struct>,
     /// What happens to the pass when a file is refused.
     on_refused: OnRefused,
+    /// Who chooses the files, where not all are wanted.
+    selection: Option<Arc<dyn Selection>>,
 }
 
 /// Where the data files go.
@@ -61,6 +63,13 @@ struct Listing {
     duplicates: Capped<String>,
     seen: FileSet,
     error: Option<calve_lake::Error>,
+}
+
+/// Which files are let through.
+struct Gate {
+    existing: FileSet,
+    duplicates: DuplicateFiles,
+    selection: Option<Arc<dyn Selection>>,
 }
 
 /// What the listing tells when the pass is over.
@@ -113,7 +122,11 @@ impl Sink {
 }
 
 impl Survey {
-    pub(super) fn new(judge: Judge, on_refused: OnRefused) -> Self {
+    pub(super) fn new(
+        judge: Judge,
+        on_refused: OnRefused,
+        selection: Option<Arc<dyn Selection>>,
+    ) -> Self {
         Self {
             judge,
             skipped: Capped::default(),
@@ -125,6 +138,7 @@ impl Survey {
             size_bytes: 0,
             partitions: HashSet::new(),
             on_refused,
+            selection,
         }
     }
 
@@ -144,7 +158,12 @@ impl Survey {
         sink: &mut Sink,
     ) -> Result<Listed> {
         let listing = Arc::new(Mutex::new(Listing::default()));
-        let files = new_files(lake, existing, duplicates, Arc::clone(&listing));
+        let gate = Gate {
+            existing,
+            duplicates,
+            selection: self.selection.clone(),
+        };
+        let files = new_files(lake, gate, Arc::clone(&listing));
         let mut footers = Box::pin(read_footers(lake.storage(), files, concurrency));
         let stage = Stage::start(progress, "footers read", Some(lake.totals().files));
         while let Some((file, footer)) = footers.next().await {
@@ -226,6 +245,9 @@ impl Survey {
     }
 
     fn refuse(&mut self, file: &Location, column: Option<String>, reason: &str, message: String) {
+        if let Some(selection) = &self.selection {
+            selection.refused(file);
+        }
         self.refused.push(Refused {
             file: file.clone(),
             column,
@@ -254,10 +276,14 @@ impl Survey {
 /// Once a duplicate is found that ends the run, no further file is let through: the rest is only listed.
 fn new_files(
     lake: &Lake,
-    existing: FileSet,
-    duplicates: DuplicateFiles,
+    gate: Gate,
     listing: Arc<Mutex<Listing>>,
 ) -> impl Stream<Item = LakeFile> + Send + use<> {
+    let Gate {
+        existing,
+        duplicates,
+        selection,
+    } = gate;
     lake.files().filter_map(move |entry| {
         let mut listing = lock(&listing);
         let file = match entry {
@@ -275,6 +301,13 @@ fn new_files(
                 return std::future::ready(None);
             }
         };
+        let choice = selection
+            .as_ref()
+            .map_or(Choice::Add, |it| it.choose(&file));
+        if choice != Choice::Add {
+            // What is replaced is in the table, and no duplicate of what others add.
+            return std::future::ready((choice == Choice::Replace).then_some(file));
+        }
         // Two partitions of a metastore may share a folder: no file may come twice in one run either.
         let known = existing.contains(&file.location) || listing.seen.contains(&file.location);
         let passes = match (known, duplicates) {

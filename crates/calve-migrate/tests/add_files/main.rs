@@ -15,4 +15,5 @@ mod races;
 mod s3;
 mod scenarios;
 mod support;
+mod sync;
 mod targets;
