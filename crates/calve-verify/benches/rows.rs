@@ -142,11 +142,7 @@ async fn scan(catalog: &Arc<dyn Catalog>, lake: &Path) -> u64 {
 }
 
 /// Rows of eight columns: numbers, texts of few and of many values, times.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    reason = "made-up values"
-)]
+#[expect(clippy::cast_precision_loss, reason = "made-up values")]
 fn batch(start: i64, end: i64, changed: Option<i64>) -> RecordBatch {
     let mixed = |id: i64| id.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64.cast_signed());
     let ids = || start..end;
