@@ -11,7 +11,7 @@ use iceberg::spec::{MetadataLog, TableMetadata, TableMetadataBuildResult};
 use rand::Rng;
 
 use crate::error::Cause;
-use crate::{Catalog, Error, Metastore, Result, Table, metadata_file};
+use crate::{Catalog, EntryRecord, Error, Metastore, Result, Table, metadata_file};
 
 const DELETE_AFTER_COMMIT: &str = "write.metadata.delete-after-commit.enabled";
 const SETTLE_RETRIES: &str = "commit.status-check.num-retries";
@@ -58,10 +58,37 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
         entry: Entry<'_>,
     ) -> Result<(), MoveError>;
 
+    /// Puts a pointer in the place of an entry of any kind that is still as `base` says.
+    async fn replace(
+        &self,
+        _ident: &TableIdent,
+        _base: &EntryRecord,
+        _entry: Entry<'_>,
+    ) -> Result<(), MoveError> {
+        Err(MoveError::Refused(Error::NoMetastore))
+    }
+
     async fn remove(&self, ident: &TableIdent) -> Result<()>;
 
     fn metastore(&self) -> Option<&dyn Metastore> {
         None
+    }
+}
+
+/// What stands under a name before a pointer is moved there.
+#[derive(Debug, Clone, Copy)]
+enum Base<'a> {
+    Nothing,
+    Table(&'a Table),
+    Entry(&'a EntryRecord),
+}
+
+impl<'a> Base<'a> {
+    fn table(self) -> Option<&'a Table> {
+        match self {
+            Self::Table(table) => Some(table),
+            Self::Nothing | Self::Entry(_) => None,
+        }
     }
 }
 
@@ -206,6 +233,7 @@ impl<B: Backend> Catalog for BackendCatalog<B> {
             location: &location,
             metadata: &build.metadata,
         };
+        let base = base.map_or(Base::Nothing, Base::Table);
         match Box::pin(self.move_pointer(ident, base, entry)).await {
             Ok(()) => {
                 self.delete_expired(&build.metadata, &build.expired_metadata_logs)
@@ -227,7 +255,23 @@ impl<B: Backend> Catalog for BackendCatalog<B> {
             location,
             metadata: &metadata,
         };
-        Box::pin(self.move_pointer(ident, None, entry)).await?;
+        Box::pin(self.move_pointer(ident, Base::Nothing, entry)).await?;
+        Ok(self.table(ident, metadata, location.clone()))
+    }
+
+    async fn replace_entry(
+        &self,
+        ident: &TableIdent,
+        base: &EntryRecord,
+        location: &Location,
+    ) -> Result<Table> {
+        self.backend.check_name(ident)?;
+        let metadata = metadata_file::read(&self.storage, location).await?;
+        let entry = Entry {
+            location,
+            metadata: &metadata,
+        };
+        Box::pin(self.move_pointer(ident, Base::Entry(base), entry)).await?;
         Ok(self.table(ident, metadata, location.clone()))
     }
 
@@ -280,7 +324,7 @@ impl<B: Backend> BackendCatalog<B> {
     async fn move_pointer(
         &self,
         ident: &TableIdent,
-        base: Option<&Table>,
+        base: Base<'_>,
         entry: Entry<'_>,
     ) -> Result<()> {
         let waits = Waits::of(entry.metadata);
@@ -290,12 +334,13 @@ impl<B: Backend> BackendCatalog<B> {
                 tokio::time::sleep(waits.before(attempt)).await;
             }
             let answer = match base {
-                Some(base) => {
+                Base::Table(base) => {
                     self.backend
                         .swap(ident, base.metadata_location(), entry)
                         .await
                 }
-                None => self.backend.insert(ident, entry).await,
+                Base::Entry(base) => self.backend.replace(ident, base, entry).await,
+                Base::Nothing => self.backend.insert(ident, entry).await,
             };
             let refused = match answer {
                 Ok(()) => return Ok(()),
@@ -315,14 +360,14 @@ impl<B: Backend> BackendCatalog<B> {
                     None
                 }
             };
-            match (self.settle(ident, base, entry).await, refused) {
+            match (self.settle(ident, base.table(), entry).await, refused) {
                 (Settled::Ours, _) => return Ok(()),
                 (Settled::Theirs, _) => {
                     return Err(match base {
-                        Some(_) => Error::CommitConflict {
+                        Base::Table(_) | Base::Entry(_) => Error::CommitConflict {
                             ident: ident.clone(),
                         },
-                        None => self.exists(ident),
+                        Base::Nothing => self.exists(ident),
                     });
                 }
                 (Settled::Open, Some(error)) if !error.is_retryable() => break,

@@ -66,6 +66,9 @@ pub enum Error {
         #[source]
         source: Cause,
     },
+    /// The catalog holds Iceberg tables only.
+    #[error("the catalog has no entries but those of Iceberg tables")]
+    NoMetastore,
     /// A property is missing or wrong.
     #[error("catalog {catalog}: property `{property}`: {problem}")]
     Property {
@@ -198,6 +201,7 @@ impl Failure for Error {
             Self::Busy { .. } => "try again in a moment, or with a lower concurrency",
             Self::Unavailable { .. } => "check the address and the network, then try again",
             Self::Storage(error) => return error.hint(),
+            Self::NoMetastore => "choose a catalog of type glue",
             Self::NamespaceExists { .. } | Self::Location { .. } | Self::Refused { .. } => {
                 return None;
             }

@@ -1,8 +1,9 @@
 use async_trait::async_trait;
 use calve_base::{Location, Properties, TableIdent};
+use futures::StreamExt;
 use futures::stream::BoxStream;
 
-use crate::Result;
+use crate::{EntryRecord, Error, PartitionRecord, Result};
 
 /// A Hive-style table, as Glue or a metastore describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub struct HivePartition {
     pub input_format: Option<String>,
 }
 
-/// A catalog of Hive-style tables.
+/// A catalog of Hive-style tables. What writes entries is refused unless a catalog says how.
 #[async_trait]
 pub trait Metastore: Send + Sync {
     /// Loads an entry of any kind.
@@ -64,4 +65,57 @@ pub trait Metastore: Send + Sync {
         ident: &TableIdent,
         expression: Option<String>,
     ) -> BoxStream<'static, Result<HivePartition>>;
+
+    /// An entry of any kind as it is, whole.
+    async fn load_entry(&self, ident: &TableIdent) -> Result<EntryRecord> {
+        let _ = ident;
+        Err(Error::NoMetastore)
+    }
+
+    /// All partitions of a table as they are, whole, page by page, in no order.
+    fn partition_records(&self, ident: &TableIdent) -> BoxStream<'static, Result<PartitionRecord>> {
+        let _ = ident;
+        futures::stream::once(async { Err(Error::NoMetastore) }).boxed()
+    }
+
+    /// Enters what a record says under a free name. [`Error::TableExists`] if it is taken.
+    async fn create_entry(&self, ident: &TableIdent, record: &EntryRecord) -> Result<()> {
+        let _ = (ident, record);
+        Err(Error::NoMetastore)
+    }
+
+    /// Puts an entry back: what stands under the name becomes what the record says, in one request. The
+    /// entry must still have the version `expected`; [`Error::CommitConflict`] otherwise.
+    async fn restore_entry(
+        &self,
+        ident: &TableIdent,
+        expected: Option<&str>,
+        record: &EntryRecord,
+    ) -> Result<()> {
+        let _ = (ident, expected, record);
+        Err(Error::NoMetastore)
+    }
+
+    /// Enters partitions, and puts those that are there already back to what their records say. In requests of
+    /// Glue's sizes, one after another.
+    async fn put_partitions(
+        &self,
+        ident: &TableIdent,
+        partitions: &[PartitionRecord],
+    ) -> Result<()> {
+        let _ = (ident, partitions);
+        Err(Error::NoMetastore)
+    }
+
+    /// Takes partitions out by their values; those that are not there are no error.
+    async fn delete_partitions(&self, ident: &TableIdent, values: &[Vec<String>]) -> Result<()> {
+        let _ = (ident, values);
+        Err(Error::NoMetastore)
+    }
+
+    /// Takes an entry of any kind out, with its partitions. Files stay where they are.
+    async fn delete_entry(&self, ident: &TableIdent) -> Result<()> {
+        let _ = ident;
+        Err(Error::NoMetastore)
+    }
 }

@@ -15,6 +15,7 @@ mod glue;
 mod hive;
 mod memory;
 mod metadata_file;
+mod record;
 mod sql;
 mod table;
 
@@ -30,6 +31,10 @@ use backend::BackendCatalog;
 pub use error::{Cause, Error, Result};
 pub use hive::{HiveColumn, HivePartition, HiveTable, Metastore};
 pub use metadata_file::read as read_metadata;
+pub use record::{
+    ColumnRecord, EntryRecord, Parameters, PartitionRecord, SchemaReferenceRecord, SerdeRecord,
+    SkewRecord, SortRecord, StorageRecord, TableRecord,
+};
 pub use table::Table;
 
 /// Where a catalog in memory puts new tables unless told otherwise.
@@ -80,6 +85,20 @@ pub trait Catalog: Debug + Send + Sync {
 
     /// Enters an existing metadata file under a free name.
     async fn register_table(&self, ident: &TableIdent, metadata: &Location) -> Result<Table>;
+
+    /// Puts a table whose metadata file is there already in the place of another entry, which may be a
+    /// Hive-style table: one request, so that readers see the old entry or the new one. The entry must still be
+    /// as `base` says; [`Error::CommitConflict`] otherwise. Owner, retention, description, comments and parameters
+    /// that do not contradict an Iceberg table stay.
+    async fn replace_entry(
+        &self,
+        ident: &TableIdent,
+        base: &EntryRecord,
+        metadata: &Location,
+    ) -> Result<Table> {
+        let _ = (ident, base, metadata);
+        Err(Error::NoMetastore)
+    }
 
     /// Takes the entry out. Files stay where they are.
     async fn drop_table(&self, ident: &TableIdent) -> Result<()>;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use calve::base::{Location, Properties, TableIdent};
-use calve::catalog::{Catalog, Metastore, Result, Table};
+use calve::catalog::{Catalog, EntryRecord, Metastore, Result, Table};
 use calve::iceberg::spec::TableMetadataBuildResult;
 use calve::storage::Storage;
 
@@ -121,6 +121,16 @@ impl Catalog for WatchedCatalog {
     async fn register_table(&self, ident: &TableIdent, metadata: &Location) -> Result<Table> {
         let _in_flight = self.watch.begin();
         self.catalog.register_table(ident, metadata).await
+    }
+
+    async fn replace_entry(
+        &self,
+        ident: &TableIdent,
+        base: &EntryRecord,
+        metadata: &Location,
+    ) -> Result<Table> {
+        let _in_flight = self.watch.begin();
+        self.catalog.replace_entry(ident, base, metadata).await
     }
 
     async fn drop_table(&self, ident: &TableIdent) -> Result<()> {

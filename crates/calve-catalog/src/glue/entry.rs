@@ -54,6 +54,71 @@ pub(super) fn table_input(
         .build()
 }
 
+/// The entry that points to `entry`, in the place of one of another kind: what only a Hive-style table or its
+/// crawler has goes (keys, formats, projection, statistics, Spark's copy of the schema); owner, retention, description,
+/// comments and all other parameters stay.
+pub(super) fn replacement_input(
+    existing: &Table,
+    entry: Entry<'_>,
+) -> Result<TableInput, BuildError> {
+    let mut kept = existing.clone();
+    if let Some(parameters) = &mut kept.parameters {
+        parameters.retain(|key, _| !is_of_hive(key));
+    }
+    let keys = kept.partition_keys.take().unwrap_or_default();
+    if let Some(storage) = &mut kept.storage_descriptor {
+        // Comments of keys are comments of columns now.
+        storage.columns.get_or_insert_default().extend(keys);
+    }
+    let mut input = table_input(&existing.name, Some(&kept), entry)?;
+    input.owner = kept.owner;
+    input.retention = kept.retention;
+    Ok(input)
+}
+
+/// Whether a parameter is about a Hive-style table, its crawler, its statistics or Spark's view of it.
+fn is_of_hive(key: &str) -> bool {
+    const KEYS: [&str; 28] = [
+        "averagerecordsize",
+        "bucketing_version",
+        "classification",
+        "column_stats_accurate",
+        "compressiontype",
+        "crawlerschemadeserializerversion",
+        "crawlerschemaserializerversion",
+        "exclusions",
+        "external",
+        "last_modified_by",
+        "last_modified_time",
+        "metadata_location",
+        "numfiles",
+        "numrows",
+        "objectcount",
+        "parquet.compress",
+        "parquet.compression",
+        "partition_filtering.enabled",
+        "partitionindexfilteringenabled",
+        "path",
+        "previous_metadata_location",
+        "rawdatasize",
+        "recordcount",
+        "serialization.format",
+        "sizekey",
+        "totalsize",
+        "transient_lastddltime",
+        "typeofdata",
+    ];
+    const PREFIXES: [&str; 4] = [
+        "projection.",
+        "spark.sql.",
+        "storage.location.",
+        "updated_by_crawler",
+    ];
+    let key = key.to_lowercase();
+    KEYS.binary_search(&key.as_str()).is_ok()
+        || PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+}
+
 /// What the entry says already stays, but for the pointer.
 fn parameters(existing: Option<&Table>, entry: Entry<'_>) -> HashMap<String, String> {
     let mut parameters = existing

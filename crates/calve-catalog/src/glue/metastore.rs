@@ -9,9 +9,11 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::Glue;
 use super::error::{Failed, Kind};
-use crate::{Error, HiveColumn, HivePartition, HiveTable, Metastore, Result};
+use super::{Glue, convert};
+use crate::{
+    EntryRecord, Error, HiveColumn, HivePartition, HiveTable, Metastore, PartitionRecord, Result,
+};
 
 /// Glue's largest page.
 const PAGE: i32 = 1_000;
@@ -35,17 +37,77 @@ impl Metastore for Glue {
         ident: &TableIdent,
         expression: Option<String>,
     ) -> BoxStream<'static, Result<HivePartition>> {
-        let pager = Pager {
+        let pager = self.pager(ident, expression, Detail::Places);
+        let of = ident.clone();
+        pager
+            .stream()
+            .map(move |partition| hive_partition(&of, partition?))
+            .boxed()
+    }
+
+    async fn load_entry(&self, ident: &TableIdent) -> Result<EntryRecord> {
+        let table = self.get(ident).await?;
+        let table = table.ok_or_else(|| self.not_found(ident))?;
+        Ok(convert::entry_record(&table))
+    }
+
+    fn partition_records(&self, ident: &TableIdent) -> BoxStream<'static, Result<PartitionRecord>> {
+        let pager = self.pager(ident, None, Detail::Whole);
+        let partitions = pager.stream();
+        partitions
+            .map_ok(|partition| convert::partition_record(&partition))
+            .boxed()
+    }
+
+    async fn create_entry(&self, ident: &TableIdent, record: &EntryRecord) -> Result<()> {
+        self.create_record(ident, record).await
+    }
+
+    async fn restore_entry(
+        &self,
+        ident: &TableIdent,
+        expected: Option<&str>,
+        record: &EntryRecord,
+    ) -> Result<()> {
+        self.restore_record(ident, expected, record).await
+    }
+
+    async fn put_partitions(
+        &self,
+        ident: &TableIdent,
+        partitions: &[PartitionRecord],
+    ) -> Result<()> {
+        self.put_records(ident, partitions).await
+    }
+
+    async fn delete_partitions(&self, ident: &TableIdent, values: &[Vec<String>]) -> Result<()> {
+        self.delete_records(ident, values).await
+    }
+
+    async fn delete_entry(&self, ident: &TableIdent) -> Result<()> {
+        self.delete(ident).await
+    }
+}
+
+impl Glue {
+    fn pager(&self, ident: &TableIdent, expression: Option<String>, detail: Detail) -> Pager {
+        Pager {
             client: self.client.clone(),
             catalog: self.catalog.clone(),
             catalog_id: self.settings.catalog_id.clone(),
             ident: ident.clone(),
             expression,
-        };
-        stream::once(async move { pager.all().await })
-            .try_flatten()
-            .boxed()
+            detail,
+        }
     }
+}
+
+/// How much of each partition is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    /// All but the columns, which may be many times the rest.
+    Places,
+    Whole,
 }
 
 /// Asks for the partitions of one table.
@@ -56,6 +118,7 @@ struct Pager {
     catalog_id: Option<String>,
     ident: TableIdent,
     expression: Option<String>,
+    detail: Detail,
 }
 
 #[derive(Debug)]
@@ -65,16 +128,18 @@ struct Page {
 }
 
 impl Pager {
+    fn stream(self) -> BoxStream<'static, Result<Partition>> {
+        stream::once(async move { self.all().await })
+            .try_flatten()
+            .boxed()
+    }
+
     /// The first page when it is the only one, else all segments, asked for side by side and given
     /// one after another, so that the order is the same each time.
-    async fn all(self) -> Result<BoxStream<'static, Result<HivePartition>>> {
+    async fn all(self) -> Result<BoxStream<'static, Result<Partition>>> {
         let first = self.page(None, None).await?;
         if first.next.is_none() {
-            let ident = self.ident.clone();
-            let partitions = first.partitions.into_iter();
-            return Ok(
-                stream::iter(partitions.map(move |one| hive_partition(&ident, one))).boxed(),
-            );
+            return Ok(stream::iter(first.partitions.into_iter().map(Ok)).boxed());
         }
         let segments: Vec<_> = (0..SEGMENTS)
             .map(|number| ahead(self.clone().segment(number)))
@@ -85,17 +150,15 @@ impl Pager {
     fn segment(
         self,
         number: i32,
-    ) -> impl futures::Stream<Item = Result<HivePartition>> + Send + 'static {
+    ) -> impl futures::Stream<Item = Result<Partition>> + Send + 'static {
         let pages = stream::try_unfold((self, Some(None)), move |(pager, token)| async move {
             let Some(token) = token else {
                 return Ok(None);
             };
             let page = pager.page(Some(number), token).await?;
-            let ident = pager.ident.clone();
-            let partitions = page.partitions.into_iter();
-            let converted = stream::iter(partitions.map(move |one| hive_partition(&ident, one)));
+            let partitions = stream::iter(page.partitions.into_iter().map(Ok));
             let next = page.next.map(Some);
-            Ok::<_, Error>(Some((converted, (pager, next))))
+            Ok::<_, Error>(Some((partitions, (pager, next))))
         });
         pages.try_flatten()
     }
@@ -113,7 +176,7 @@ impl Pager {
             .database_name(self.ident.namespace_text())
             .table_name(self.ident.name())
             .set_expression(self.expression.clone())
-            .exclude_column_schema(true)
+            .exclude_column_schema(self.detail == Detail::Places)
             .max_results(PAGE)
             .set_segment(segment)
             .set_next_token(token)

@@ -1,9 +1,11 @@
 //! AWS Glue's Data Catalog.
 
 mod client;
+mod convert;
 mod entry;
 mod error;
 mod metastore;
+mod records;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,7 +17,7 @@ use aws_smithy_types::retry::RetryConfig;
 use calve_base::{Location, Properties, TableIdent};
 
 use crate::backend::{Backend, Entry, MoveError};
-use crate::{Error, Metastore, Result};
+use crate::{EntryRecord, Error, Metastore, Result};
 use client::Settings;
 use error::{Failed, Kind};
 
@@ -314,9 +316,28 @@ impl Backend for Glue {
         })
     }
 
+    async fn replace(
+        &self,
+        ident: &TableIdent,
+        base: &EntryRecord,
+        entry: Entry<'_>,
+    ) -> Result<(), MoveError> {
+        self.replace_record(ident, base, entry).await
+    }
+
     async fn remove(&self, ident: &TableIdent) -> Result<()> {
         // What is no Iceberg table is not for this catalog to drop.
         self.find(ident).await?;
+        self.delete(ident).await
+    }
+
+    fn metastore(&self) -> Option<&dyn Metastore> {
+        Some(self)
+    }
+}
+
+impl Glue {
+    async fn delete(&self, ident: &TableIdent) -> Result<()> {
         let answer = self
             .client
             .delete_table()
@@ -335,12 +356,6 @@ impl Backend for Glue {
         }
     }
 
-    fn metastore(&self) -> Option<&dyn Metastore> {
-        Some(self)
-    }
-}
-
-impl Glue {
     async fn get_database(
         &self,
         namespace: &[String],
