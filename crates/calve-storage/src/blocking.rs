@@ -3,10 +3,12 @@
 //! Both are for threads of their own (`spawn_blocking`), never for a task of the runtime.
 
 use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes};
 use calve_base::Location;
+use futures::{StreamExt, stream};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -22,6 +24,13 @@ const BLOCKS_AHEAD: usize = 3;
 
 /// How many pieces wait to be written.
 const PIECES_WAITING: usize = 4;
+
+/// How many bytes of written objects wait here to become visible; those of further objects wait with
+/// the store.
+const HELD_BYTES: usize = 64 * 1024 * 1024;
+
+/// How many objects become visible at one time.
+const VISIBLE_AT_ONCE: usize = 16;
 
 /// Pieces of this size go to the store: smaller ones are gathered.
 const PIECE_BYTES: usize = 1024 * 1024;
@@ -99,6 +108,8 @@ pub struct BlockingWriters {
     storage: Storage,
     handle: Handle,
     uploads: Arc<Mutex<Vec<Upload>>>,
+    /// How much of written objects waits here.
+    held: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -116,6 +127,7 @@ impl BlockingWriters {
             storage: storage.clone(),
             handle,
             uploads: Arc::default(),
+            held: Arc::default(),
         }
     }
 
@@ -124,10 +136,16 @@ impl BlockingWriters {
         let (pieces, mut received) = mpsc::channel::<Bytes>(PIECES_WAITING);
         let (verdict, decided) = oneshot::channel();
         let (storage, target) = (self.storage.clone(), location.clone());
+        let held = Arc::clone(&self.held);
         let task = self.handle.spawn(async move {
             let mut writer = storage.writer(&target).await?;
             while let Some(piece) = received.recv().await {
                 writer.put(piece).await?;
+            }
+            let bytes = writer.held_bytes();
+            if held.fetch_add(bytes, Ordering::Relaxed) + bytes > HELD_BYTES {
+                held.fetch_sub(bytes, Ordering::Relaxed);
+                writer.seal().await?;
             }
             // The other end goes away without a word when the run has failed.
             if decided.await.is_ok() {
@@ -157,20 +175,32 @@ impl BlockingWriters {
     /// When the store fails. The objects that are visible already are deleted again then.
     pub async fn finish(self) -> Result<Vec<Location>> {
         let uploads = std::mem::take(&mut *self.lock());
-        let mut visible = Vec::with_capacity(uploads.len());
-        let mut failure = None;
-        for upload in uploads {
-            if failure.is_some() {
+        let has_failed = &AtomicBool::new(false);
+        let ended = stream::iter(uploads).map(|upload| async move {
+            if has_failed.load(Ordering::Relaxed) {
                 drop(upload.verdict);
                 let _ = upload.task.await;
-                continue;
+                return None;
             }
             // A task that has failed already no longer listens; its error comes below.
             let _ = upload.verdict.send(());
             match upload.task.await {
-                Ok(Ok(())) => visible.push(upload.location),
-                Ok(Err(error)) => failure = Some(error),
+                Ok(Ok(())) => Some(Ok(upload.location)),
+                Ok(Err(error)) => {
+                    has_failed.store(true, Ordering::Relaxed);
+                    Some(Err(error))
+                }
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        });
+        let ended: Vec<Option<Result<Location>>> = ended.buffered(VISIBLE_AT_ONCE).collect().await;
+        let mut visible = Vec::with_capacity(ended.len());
+        let mut failure = None;
+        for outcome in ended.into_iter().flatten() {
+            match outcome {
+                Ok(location) => visible.push(location),
+                // The first one says why.
+                Err(error) => failure = failure.or(Some(error)),
             }
         }
         let Some(error) = failure else {
@@ -327,6 +357,36 @@ mod tests {
         assert!(told.ends_with("the upload has failed"), "{told}");
         let cause = writers.abort().await.unwrap_err().to_string();
         assert!(cause.contains("out.parquet") && cause != told, "{cause}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_beyond_the_limit_waits_with_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = |at: usize| format!("{}/part={at}/f", folder.path().display());
+        let storage = Storage::new(Properties::new());
+        let writers = BlockingWriters::new(&storage, Handle::current());
+        let theirs = writers.clone();
+        let locations: Vec<_> = (0..20)
+            .map(|at| Location::parse(name(at)).unwrap())
+            .collect();
+        tokio::task::spawn_blocking(move || {
+            for location in locations {
+                theirs
+                    .begin(location)
+                    .write_all(&content(5_000_000))
+                    .unwrap();
+            }
+        })
+        .await
+        .unwrap();
+        assert!((0..20).all(|at| !fs_err::exists(name(at)).unwrap()));
+        assert_eq!(writers.finish().await.unwrap().len(), 20);
+        for at in 0..20 {
+            assert!(
+                fs_err::read(name(at)).unwrap() == content(5_000_000),
+                "{at}"
+            );
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -94,9 +94,9 @@ impl ObjectStore for LocalFiles {
             }
         };
         on(location, move |path| {
-            let mut staged = Staged::new(path)?;
+            let (staged, mut file) = Staged::new(path)?;
             for bytes in &payload {
-                staged.file.write_all(bytes)?;
+                file.write_all(bytes)?;
             }
             staged.publish(creates)
         })
@@ -109,7 +109,8 @@ impl ObjectStore for LocalFiles {
         location: &Path,
         _options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        let staged = on(location, Staged::new).await?;
+        // Parts open the file for themselves: many uploads may wait for their end at one time.
+        let (staged, _) = on(location, Staged::new).await?;
         Ok(Box::new(Upload {
             location: location.clone(),
             staged: Arc::new(Mutex::new(Some(staged))),
@@ -188,8 +189,8 @@ impl ObjectStore for LocalFiles {
         let creates = options.mode == CopyMode::Create;
         on(to, move |path| {
             let (mut file, _) = open(&source)?;
-            let mut staged = Staged::new(path)?;
-            std::io::copy(&mut file, &mut staged.file)?;
+            let (staged, mut copy) = Staged::new(path)?;
+            std::io::copy(&mut file, &mut copy)?;
             staged.publish(creates)
         })
         .await
@@ -260,7 +261,6 @@ fn read_exactly(file: &mut File, range: Range<u64>) -> std::io::Result<Bytes> {
 
 /// A file under its temporary name, which is removed when it is not published.
 struct Staged {
-    file: File,
     temporary: PathBuf,
     path: PathBuf,
     is_published: bool,
@@ -268,7 +268,7 @@ struct Staged {
 
 impl Staged {
     /// Begins a file, and the folders above it.
-    fn new(path: PathBuf) -> std::io::Result<Self> {
+    fn new(path: PathBuf) -> std::io::Result<(Self, File)> {
         let folder = path.parent().unwrap_or(FilePath::new("/"));
         let temporary = folder.join(format!(".calve-{}.tmp", uuid::Uuid::new_v4()));
         let file = match File::create_new(&temporary) {
@@ -278,12 +278,12 @@ impl Staged {
             }
             other => other,
         }?;
-        Ok(Self {
-            file,
+        let staged = Self {
             temporary,
             path,
             is_published: false,
-        })
+        };
+        Ok((staged, file))
     }
 
     fn publish(mut self, creates: bool) -> std::io::Result<()> {
@@ -358,12 +358,13 @@ impl MultipartUpload for Upload {
         let (staged, location) = (Arc::clone(&self.staged), self.location.clone());
         Box::pin(async move {
             run(move || {
-                let mut staged = staged.lock().unwrap_or_else(PoisonError::into_inner);
-                let staged = staged.as_mut().ok_or_else(ended)?;
-                staged.file.seek(SeekFrom::Start(start))?;
-                payload
-                    .iter()
-                    .try_for_each(|bytes| staged.file.write_all(bytes))
+                let staged = staged.lock().unwrap_or_else(PoisonError::into_inner);
+                let staged = staged.as_ref().ok_or_else(ended)?;
+                let mut file = fs_err::OpenOptions::new()
+                    .write(true)
+                    .open(&staged.temporary)?;
+                file.seek(SeekFrom::Start(start))?;
+                payload.iter().try_for_each(|bytes| file.write_all(bytes))
             })
             .await
             .map_err(|error| failed(&location, error))

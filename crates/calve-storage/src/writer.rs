@@ -109,6 +109,47 @@ impl Writer {
         }
     }
 
+    /// How many bytes wait here to be sent.
+    pub fn held_bytes(&self) -> usize {
+        match &self.state {
+            State::Small { buffer, .. } => buffer.content_length(),
+            State::Large(parts) => parts.buffer.content_length(),
+            State::Ended => 0,
+        }
+    }
+
+    /// Sends all that waits here, so that an object that becomes visible only later takes no memory until
+    /// then. Nothing can be appended after that.
+    ///
+    /// # Errors
+    /// When the store fails, or the writer has ended.
+    pub async fn seal(&mut self) -> Result<()> {
+        let mut parts = match std::mem::replace(&mut self.state, State::Ended) {
+            State::Ended => return Err(self.ended()),
+            State::Large(parts) => parts,
+            State::Small {
+                store,
+                path,
+                buffer,
+            } => {
+                let upload = store.put_multipart(&path).await;
+                let mut parts = Parts::new(upload.map_err(|source| self.failed(source))?);
+                parts.buffer = buffer;
+                parts
+            }
+        };
+        match parts.send_rest().await {
+            Ok(()) => {
+                self.state = State::Large(parts);
+                Ok(())
+            }
+            Err(source) => {
+                parts.remove().await;
+                Err(self.failed(source))
+            }
+        }
+    }
+
     /// Makes the object visible. The writer has ended then, also after an error.
     ///
     /// # Errors
@@ -190,12 +231,17 @@ impl Parts {
         Ok(())
     }
 
-    async fn complete(&mut self) -> object_store::Result<()> {
+    /// Sends the last part, which may be smaller than the others.
+    async fn send_rest(&mut self) -> object_store::Result<()> {
         let last = std::mem::take(&mut self.buffer);
         if last.content_length() > 0 {
             self.send(last.freeze()).await?;
         }
-        self.wait_for_fewer(1).await?;
+        self.wait_for_fewer(1).await
+    }
+
+    async fn complete(&mut self) -> object_store::Result<()> {
+        self.send_rest().await?;
         self.upload.complete().await.map(|_| ())
     }
 
