@@ -490,3 +490,345 @@ fn credentials_come_from_where_users_keep_them() {
         json!(["secrets.by_flag", "secrets.by_profile"])
     );
 }
+
+/// The names and types of columns.
+fn columns(of: &Value) -> Vec<String> {
+    let columns = of.as_array().unwrap().iter();
+    columns
+        .map(|it| {
+            format!(
+                "{} {}",
+                it["Name"].as_str().unwrap(),
+                it["Type"].as_str().unwrap()
+            )
+        })
+        .collect()
+}
+
+/// The values of a table's partitions, sorted.
+fn partitions(moto: &Moto, database: &str, table: &str) -> Vec<Value> {
+    let request = json!({"DatabaseName": database, "TableName": table});
+    let answer = moto.glue("GetPartitions", &request);
+    let mut partitions = answer["Partitions"].as_array().unwrap().clone();
+    partitions.sort_by_key(|it| it["Values"].to_string());
+    partitions
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one way, step by step")]
+fn a_crawled_lake_is_a_hive_table() {
+    let (server, moto) = (S3Server::with_buckets(&["lake"]), Moto::start());
+    put_ghcn(&server);
+    let sandbox = sandbox_with_keys(&server, moto);
+    let crawl = ["crawl", "s3://lake/ghcn", "--table", "crawled.ghcn"];
+    let plan = sandbox.json(&[&crawl[..], &["--dry-run"]].concat());
+    assert_eq!(
+        (&plan["dry_run"], &plan["partitions_added"]),
+        (&json!(true), &json!(25))
+    );
+    let databases = moto.glue("GetDatabases", &json!({}));
+    let mut databases = databases["DatabaseList"].as_array().unwrap().iter();
+    assert!(databases.all(|it| it["Name"] != "crawled"));
+
+    let report = sandbox.json(&crawl);
+    assert_eq!(report["creates_table"], true);
+    assert_eq!(
+        (&report["files"], &report["records"]),
+        (&json!(100), &json!(73_000))
+    );
+    assert_eq!(
+        report["partition_keys"],
+        json!([{"name": "year", "type": "int"}, {"name": "element", "type": "string"}])
+    );
+    let entry = &entries(moto, "crawled")[0];
+    assert_eq!(
+        columns(&entry["StorageDescriptor"]["Columns"]),
+        [
+            "id string",
+            "date string",
+            "data_value bigint",
+            "m_flag string",
+            "q_flag string",
+            "s_flag string",
+            "obs_time string",
+        ]
+    );
+    assert_eq!(
+        columns(&entry["PartitionKeys"]),
+        ["year int", "element string"]
+    );
+    assert_eq!(entry["Parameters"]["classification"], "parquet");
+    let found = partitions(moto, "crawled", "ghcn");
+    assert_eq!(found.len(), 25);
+    let first = &found[0];
+    assert_eq!(
+        first["StorageDescriptor"]["Location"],
+        format!(
+            "s3://lake/ghcn/YEAR={}/ELEMENT={}/",
+            first["Values"][0].as_str().unwrap(),
+            first["Values"][1].as_str().unwrap()
+        )
+    );
+
+    // Again: nothing changes.
+    let again = sandbox.json(&crawl);
+    assert_eq!(
+        (
+            &again["changes"],
+            &again["partitions_added"],
+            &again["partitions_unchanged"]
+        ),
+        (&json!([]), &json!(0), &json!(25))
+    );
+    assert_eq!(
+        &entries(moto, "crawled")[0]["VersionId"],
+        &entry["VersionId"]
+    );
+    assert_eq!(partitions(moto, "crawled", "ghcn"), found);
+
+    // It is a source like any other.
+    let add = [
+        "add-files",
+        "glue:crawled.ghcn",
+        "--table",
+        "crawled.iceberg",
+        "--verify",
+    ];
+    let added = sandbox.json(&add);
+    assert_eq!(
+        (&added["added_records_count"], &added["verify"]["equal"]),
+        (&json!(73_000), &json!(true))
+    );
+    assert_snapshot!(sandbox.run(&["crawl", "s3://lake/ghcn", "--table", "crawled.iceberg"]), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: crawled.iceberg is in the catalog already: it is an Iceberg table
+    hint: enter the files under another name
+    ");
+}
+
+#[test]
+fn a_lake_that_changed_is_crawled_again() {
+    let (server, moto) = (S3Server::with_buckets(&["lake"]), Moto::start());
+    let root = server.root().join("lake");
+    lakes::drift(&root.join("all"), Drift::Added);
+    let (days, third) = (root.join("days"), "day=2024-01-03");
+    fs_err::create_dir_all(&days).unwrap();
+    for day in ["day=2024-01-01", "day=2024-01-02"] {
+        fs_err::rename(root.join("all").join(day), days.join(day)).unwrap();
+    }
+    let sandbox = sandbox_with_keys(&server, moto);
+    let crawl = ["crawl", "s3://lake/days", "--table", "crawled_again.days"];
+    assert_eq!(sandbox.json(&crawl)["partitions_added"], 2);
+    let before = entries(moto, "crawled_again");
+
+    // The third day brings a column: that is for the user to want.
+    fs_err::rename(root.join("all").join(third), days.join(third)).unwrap();
+    let refused = sandbox.run(&crawl);
+    assert!(refused.starts_with("exit 2"), "{refused}");
+    assert!(
+        refused.contains("crawled_again.days is in the catalog already, and differs: column `"),
+        "{refused}"
+    );
+    assert!(
+        refused.contains("hint: bring the entry up to date with --update"),
+        "{refused}"
+    );
+    assert_eq!(entries(moto, "crawled_again"), before);
+
+    let updated = sandbox.json(&[&crawl[..], &["--update"]].concat());
+    assert_eq!(updated["changes"][0]["change"], "column_added");
+    assert_eq!(
+        (&updated["partitions_added"], &updated["partitions_updated"]),
+        (&json!(1), &json!(2))
+    );
+    let again = sandbox.json(&crawl);
+    assert_eq!(
+        (&again["changes"], &again["partitions_unchanged"]),
+        (&json!([]), &json!(3))
+    );
+
+    // The same folder under other keys is another table.
+    let below = [
+        "crawl",
+        "s3://lake/days/day=2024-01-01",
+        "--table",
+        "crawled_again.days",
+    ];
+    let refused = sandbox.run(&below);
+    assert!(
+        refused.contains("it lies in s3://lake/days/, not in"),
+        "{refused}"
+    );
+}
+
+/// Rows in the shape of Socrata's exports.
+const VEHICLES: &str = "<response><row>\
+    <row _id='r1'><County>King</County><year>2019</year><spot><x>1.5</x></spot></row>\
+    <row _id='r2'><County>Kitsap</County><year>2021</year></row>\
+    <row _id='r3'><County>King</County><year>2021</year><spot><x>2</x></spot></row>\
+    </row></response>";
+
+#[test]
+fn xml_is_entered_and_read_from_its_entry() {
+    let (server, moto) = (S3Server::with_buckets(&["lake"]), Moto::start());
+    server.put("lake", "xml/a.xml", VEHICLES.as_bytes().to_vec());
+    let sandbox = sandbox_with_keys(&server, moto);
+    let crawl = [
+        "crawl",
+        "s3://lake/xml",
+        "--format",
+        "xml",
+        "--table",
+        "crawled_xml.raw",
+    ];
+    assert!(sandbox.run(&crawl).contains("--row-tag is missing"));
+    let crawl = [&crawl[..], &["--row-tag", "response/row/row"]].concat();
+    let report = sandbox.json(&crawl);
+    assert_eq!(
+        (&report["records"], &report["partition_keys"]),
+        (&json!(3), &json!([]))
+    );
+    let entry = entries(moto, "crawled_xml")[0].clone();
+    assert_eq!(
+        columns(&entry["StorageDescriptor"]["Columns"]),
+        [
+            "county string",
+            "__id string",
+            "spot struct<x:double>",
+            "year bigint"
+        ]
+    );
+    for (key, value) in [
+        ("classification", "xml"),
+        ("rowTag", "response/row/row"),
+        ("xmlRowTag", "response/row/row"),
+    ] {
+        assert_eq!(entry["Parameters"][key], value);
+    }
+    assert_eq!(sandbox.json(&crawl)["changes"], json!([]));
+    assert_eq!(entries(moto, "crawled_xml")[0], entry);
+
+    // From the entry: where, which rows, which columns. What is new is in none of them.
+    server.put(
+        "lake",
+        "xml/b.xml",
+        b"<response><row><row _id='r4'><new>1</new></row></row></response>".to_vec(),
+    );
+    let convert = [
+        "xml",
+        "convert",
+        "glue:crawled_xml.raw",
+        "--out",
+        "v.parquet",
+    ];
+    let report = sandbox.json(&convert);
+    assert_eq!(
+        (&report["rows"], &report["unknown"]),
+        (&json!(4), &json!({"new": 1}))
+    );
+    let rows = sandbox.json(&[
+        "sql",
+        "SELECT county, year, v.spot.x AS x FROM 'v.parquet' v ORDER BY __id",
+    ]);
+    assert_eq!(rows[0], json!({"county": "King", "year": 2019, "x": 1.5}));
+    let not_xml = sandbox.run(&["xml", "convert", "glue:crawled_xml.none", "--out", "w"]);
+    assert!(
+        not_xml.contains("table crawled_xml.none not found"),
+        "{not_xml}"
+    );
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one way, step by step")]
+fn converted_files_are_registered() {
+    let (server, moto) = (S3Server::with_buckets(&["lake"]), Moto::start());
+    server.put("lake", "xml/a.xml", VEHICLES.as_bytes().to_vec());
+    let sandbox = sandbox_with_keys(&server, moto);
+    let convert = [
+        "xml",
+        "convert",
+        "s3://lake/xml",
+        "--row-tag",
+        "response/row/row",
+        "--out",
+        "s3://lake/out",
+        "--register",
+        "registered.vehicles",
+    ];
+    let by = ["--partition-by", "County,year"];
+    let report = sandbox.json(&[&convert[..], &by[..]].concat());
+    assert_eq!(
+        (
+            &report["registered"]["creates_table"],
+            &report["registered"]["partitions_added"]
+        ),
+        (&json!(true), &json!(3))
+    );
+    let entry = entries(moto, "registered")[0].clone();
+    assert_eq!(
+        columns(&entry["StorageDescriptor"]["Columns"]),
+        ["__id string", "spot struct<x:double>"]
+    );
+    assert_eq!(
+        columns(&entry["PartitionKeys"]),
+        ["county string", "year bigint"]
+    );
+    let found = partitions(moto, "registered", "vehicles");
+    assert_eq!(found[0]["Values"], json!(["King", "2019"]));
+    assert_eq!(
+        found[0]["StorageDescriptor"]["Location"],
+        "s3://lake/out/County=King/year=2019/"
+    );
+
+    // Again: the same files, the same entry.
+    let again = sandbox.json(&[&convert[..], &by[..]].concat());
+    assert_eq!(
+        (
+            &again["registered"]["changes"],
+            &again["registered"]["partitions_unchanged"]
+        ),
+        (&json!([]), &json!(3))
+    );
+    assert_eq!(entries(moto, "registered")[0], entry);
+    let add = [
+        "add-files",
+        "glue:registered.vehicles",
+        "--table",
+        "registered.iceberg",
+    ];
+    assert_eq!(sandbox.json(&add)["added_records_count"], 3);
+
+    // What does not fit is refused before anything is written.
+    let files = files_below(&server.root().join("lake"));
+    let unpartitioned = sandbox.run(&convert);
+    assert!(
+        unpartitioned.contains("it is partitioned by county, year, not by nothing"),
+        "{unpartitioned}"
+    );
+    let other = [&convert[..8], &["registered.iceberg"], &by[..]].concat();
+    assert!(sandbox.run(&other).contains("it is an Iceberg table"));
+    assert_eq!(files_below(&server.root().join("lake")), files);
+    let plain = Sandbox::new();
+    plain.write("a.xml", VEHICLES.as_bytes());
+    let convert = [
+        "xml",
+        "convert",
+        "a.xml",
+        "--row-tag",
+        "response/row/row",
+        "--out",
+        "out",
+        "--register",
+        "db.t",
+    ];
+    assert_snapshot!(plain.run(&convert), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: catalog default has no Hive-style tables, so db.t cannot be entered
+    hint: choose a catalog of type glue, or put the data into an Iceberg table with --table
+    ");
+    assert!(!plain.path().join("out").exists());
+}

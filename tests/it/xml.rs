@@ -413,3 +413,294 @@ fn what_does_not_fit_the_table_is_rescued_into_it() {
         ]),
     );
 }
+
+/// Documents with a struct, a number and a word in one column.
+fn mixed() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "a.xml",
+        b"<r><i><v>1</v></i><i><v>x</v></i><i><v><w>2</w></v></i></r>",
+    );
+    sandbox
+}
+
+#[test]
+fn what_becomes_of_columns_of_several_types() {
+    let sandbox = mixed();
+    let rows = ["a.xml", "--row-tag", "i"];
+    let convert = |action: &str, out: &str| {
+        let flags = ["--resolve-choice", action, "--out", out];
+        sandbox.json(&[&["xml", "convert"], &rows[..], &flags[..]].concat())
+    };
+    assert_eq!(convert("make_cols", "cols.parquet")["nulled"], json!({}));
+    check(
+        &sandbox,
+        "SELECT v_long, v_string, c.v_struct.w AS w FROM 'cols.parquet' c",
+        &json!([
+            {"v_long": 1, "v_string": null, "w": null},
+            {"v_long": null, "v_string": "x", "w": null},
+            {"v_long": null, "v_string": null, "w": 2},
+        ]),
+    );
+    assert_eq!(
+        convert("v:cast:long", "cast.parquet")["nulled"],
+        json!({"v": 2})
+    );
+    check(
+        &sandbox,
+        "SELECT v FROM 'cast.parquet'",
+        &json!([{"v": 1}, {"v": null}, {"v": null}]),
+    );
+    assert_eq!(
+        convert("project:struct", "s.parquet")["nulled"],
+        json!({"v": 2})
+    );
+    check(
+        &sandbox,
+        "SELECT s.v.w AS w FROM 's.parquet' s WHERE v IS NOT NULL",
+        &json!([{"w": 2}]),
+    );
+    let infer = ["--resolve-choice", "make_struct", "--schema-out", "s.json"];
+    assert_snapshot!(sandbox.run(&[&["xml", "infer"], &rows[..], &infer[..]].concat()), @"
+    exit 0
+    --- stdout ---
+    rows     3
+    files    1
+    columns  v: STRUCT<long: BIGINT, string: STRING, struct: STRUCT<w: BIGINT>>
+    --- stderr ---
+    ");
+    // The file keeps the choice, for the same or another action.
+    let by_file = [
+        &["xml", "convert"],
+        &rows[..],
+        &["--schema", "s.json", "--out", "f.parquet"],
+    ]
+    .concat();
+    assert_snapshot!(sandbox.run(&by_file), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: the schema has columns of several types: say with --resolve-choice what they become
+    ");
+    let report = sandbox.json(&[&by_file[..], &["--resolve-choice", "project:string"]].concat());
+    assert_eq!(report["nulled"], json!({"v": 2}));
+    assert_snapshot!(sandbox.run(&[&["xml", "infer"], &rows[..], &["--resolve-choice", "split"]].concat()), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: `split` is no action on a choice of types
+    hint: write `cast:T`, `project:T`, `make_cols` or `make_struct`, behind `PATH:` for one column
+    ");
+}
+
+#[test]
+fn choices_become_the_columns_of_a_table() {
+    let sandbox = mixed();
+    sandbox.write("b.xml", b"<r><i><v>2</v></i><i><v><w>y</w></v></i></r>");
+    let into = [
+        "--row-tag",
+        "i",
+        "--table",
+        "db.t",
+        "--resolve-choice",
+        "make_cols",
+    ];
+    for file in ["a.xml", "a.xml"] {
+        let report = sandbox.json(&[&["xml", "convert", file], &into[..]].concat());
+        assert_eq!((&report["rows"], &report["drift"]), (&json!(3), &json!([])));
+    }
+    check(
+        &sandbox,
+        "SELECT count(v_long) AS n, count(v_string) AS s, count(v_struct) AS w FROM db.t",
+        &json!([{"n": 2, "s": 2, "w": 2}]),
+    );
+    let other = sandbox.run(&[&["xml", "convert", "b.xml"], &into[..]].concat());
+    assert!(
+        other.contains("`v_struct.w` is STRING, not BIGINT"),
+        "{other}"
+    );
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one way, step by step")]
+fn values_are_folders() {
+    let sandbox = sandbox();
+    let convert = [
+        "xml",
+        "convert",
+        "vehicles.xml",
+        "--row-tag",
+        "response/row/row",
+    ];
+    let by = [
+        "--out",
+        "v",
+        "--partition-by",
+        "county, model_year",
+        "--max-open-files",
+        "1",
+    ];
+    let (code, report) = sandbox.json_with_code(&[&convert[..], &by[..]].concat());
+    assert_eq!((code, &report["rows"]), (0, &json!(3)));
+    let root = sandbox.path().join("v");
+    let files: Vec<String> = report["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| {
+            let file = std::path::Path::new(file["location"].as_str().unwrap());
+            file.strip_prefix(&root).unwrap().display().to_string()
+        })
+        .collect();
+    assert_eq!(
+        files,
+        [
+            "county=__HIVE_DEFAULT_PARTITION__/model_year=2020/part-00000.parquet",
+            "county=King/model_year=2019/part-00000.parquet",
+            "county=Kitsap/model_year=2021/part-00000.parquet",
+        ]
+    );
+    assert_eq!(
+        report["files"][0]["partition"],
+        json!({"county": null, "model_year": "2020"})
+    );
+    assert_eq!(
+        report["notes"],
+        json!([
+            "1 row with an empty string in a partition column: in the names of folders it is null"
+        ])
+    );
+    check(
+        &sandbox,
+        "SELECT county, model_year, __id FROM 'v' ORDER BY model_year",
+        &json!([
+            {"county": "King", "model_year": 2019, "__id": "r1"},
+            {"county": null, "model_year": 2020, "__id": "r3"},
+            {"county": "Kitsap", "model_year": 2021, "__id": "r2"},
+        ]),
+    );
+    // A lake like any other.
+    let added = sandbox.json(&["add-files", "v", "--table", "db.v", "--verify"]);
+    assert_eq!(
+        (&added["added_files_count"], &added["verify"]["equal"]),
+        (&json!(3), &json!(true))
+    );
+    let wrong = ["--out", "w", "--partition-by", "bucket(4, county)"];
+    assert_snapshot!(sandbox.run(&[&convert[..], &wrong[..]].concat()), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: --partition-by: `bucket(4, county)` is not a list of columns, whose values are folders
+    ");
+    let missing = ["--out", "w", "--partition-by", "state"];
+    assert_snapshot!(sandbox.run(&[&convert[..], &missing[..]].concat()), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: column `state`: there is no such column to partition by
+    ");
+    assert!(!sandbox.path().join("w").exists());
+}
+
+#[test]
+fn the_documents_of_the_fixtures_both_ways() {
+    let sandbox = Sandbox::new();
+    let fixtures = calve_testkit::workspace_root().join("fixtures/xml");
+    let (metadata, vehicles) = (fixtures.join("metadata"), fixtures.join("vehicles.xml"));
+    let (metadata, vehicles) = (metadata.to_str().unwrap(), vehicles.to_str().unwrap());
+    // Descriptions of data sets: each document is a row, queried with dots.
+    let into = ["--row-tag", "metadata", "--table", "geo.metadata"];
+    let hint = ["--type", "idinfo.descript.abstract=string"];
+    let report = sandbox.json(&[&["xml", "convert", metadata], &into[..], &hint[..]].concat());
+    assert_eq!(
+        (&report["rows"], &report["input_files"]),
+        (&json!(8), &json!(8))
+    );
+    let rows = sandbox.json(&[
+        "sql",
+        "SELECT m.idinfo.citation.citeinfo.title AS title, m.idinfo.descript.abstract AS abstract, \
+         m.idinfo.spdom.bounding.northbc - m.idinfo.spdom.bounding.southbc AS height, \
+         cardinality(m.idinfo.keywords.theme.themekey) AS keys FROM geo.metadata m ORDER BY title",
+    ]);
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.len(), 8);
+    for row in rows {
+        assert!(
+            row["title"].as_str().unwrap().contains(" & more, sheet "),
+            "{row}"
+        );
+        assert!(
+            row["abstract"].as_str().unwrap().starts_with("About <b>"),
+            "{row}"
+        );
+        assert_eq!(row["height"], 5.75, "{row}");
+        assert!((1..=4).contains(&row["keys"].as_u64().unwrap()), "{row}");
+    }
+    // Rows in a row: by an inferred schema and by a fixed one, nested and as flat tables.
+    let tag = ["--row-tag", "response/row/row"];
+    sandbox.write(
+        "fixed.ddl",
+        b"__id STRING, zip_code STRING, model_year INT, owner ARRAY<STRUCT<_since: DATE, name: STRING>>",
+    );
+    let (inferred, fixed) = (["--keep-leading-zeros"], ["--schema", "fixed.ddl"]);
+    for (name, schema) in [("inferred", &inferred[..]), ("fixed", &fixed[..])] {
+        let nested = format!("{name}.parquet");
+        let convert = [&["xml", "convert", vehicles], &tag[..], schema].concat();
+        let report = sandbox.json(&[&convert[..], &["--out", &nested]].concat());
+        assert_eq!(
+            (&report["rows"], &report["rejected_rows"]),
+            (&json!(60), &json!(0))
+        );
+        let flat =
+            sandbox.json(&[&convert[..], &["--out", name, "--relationalize", "root"]].concat());
+        let rows = |table: &str| {
+            let files = flat["files"].as_array().unwrap().iter();
+            let rows = files.filter(|file| file["table"] == table);
+            rows.map(|file| file["rows"].as_u64().unwrap()).sum::<u64>()
+        };
+        assert_eq!(rows("root"), 60);
+        check(
+            &sandbox,
+            &format!("SELECT sum(cardinality(owner)) AS owners FROM '{nested}'"),
+            &json!([{"owners": rows("root_owner")}]),
+        );
+        // Joined back, each owner is with its vehicle again.
+        check(
+            &sandbox,
+            &format!(
+                "SELECT count(*) AS n FROM '{name}/root' r JOIN '{name}/root_owner' o ON r.owner = o.id \
+                 WHERE concat('row-', lpad(split_part(split_part(o.\"owner.val.name\", ' ', 2), '.', 1), 4, '0')) = r.__id \
+                 AND split_part(o.\"owner.val.name\", '.', 2) = CAST(o.index AS VARCHAR)"
+            ),
+            &json!([{"n": rows("root_owner")}]),
+        );
+    }
+}
+
+#[test]
+fn keys_stay_when_a_document_is_added() {
+    let sandbox = Sandbox::new();
+    let row = |name: &str| {
+        format!("<r><i><n>{name}</n><k>1</k><k>2</k></i><i><n>{name}{name}</n></i></r>")
+    };
+    let keys = |out: &str| {
+        let convert = ["xml", "convert", "in", "--row-tag", "i", "--out", out];
+        sandbox.json(&[&convert[..], &["--relationalize", "t", "--array", "k"]].concat());
+        let query = format!(
+            "SELECT r.n, k.id FROM '{out}/t' r JOIN '{out}/t_k' k ON r.k = k.id WHERE index = 0 ORDER BY 1"
+        );
+        sandbox.json(&["sql", &query])
+    };
+    sandbox.write("in/a.xml", row("a").as_bytes());
+    sandbox.write("in/b.xml", row("b").as_bytes());
+    let before = keys("before");
+    sandbox.write("in/a.xml", format!("{}\n", row("a")).as_bytes());
+    sandbox.write("in/c.xml", row("c").as_bytes());
+    let after = keys("after");
+    assert_eq!(
+        before.as_array().unwrap()[..2],
+        after.as_array().unwrap()[..2]
+    );
+    assert_ne!(before[0]["id"], before[1]["id"]);
+    assert_eq!(after.as_array().unwrap().len(), 3);
+}

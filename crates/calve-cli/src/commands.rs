@@ -2,6 +2,7 @@
 
 mod add_files;
 mod completions;
+mod crawl;
 mod drop;
 mod man;
 mod register;
@@ -63,6 +64,7 @@ pub(crate) fn split(cli: Cli) -> (Command, GlobalFlags) {
         Command::AddFiles(command) => std::mem::take(&mut command.globals),
         Command::Verify(command) => std::mem::take(&mut command.globals),
         Command::Sync(command) => std::mem::take(&mut command.globals),
+        Command::Crawl(command) => std::mem::take(&mut command.globals),
         Command::Sql(command) => std::mem::take(&mut command.globals),
         Command::Tables(command) => std::mem::take(&mut command.globals),
         Command::Show(command) => std::mem::take(&mut command.globals),
@@ -133,6 +135,19 @@ impl Context {
         Ok(self.watch.guard(catalog))
     }
 
+    /// Opens a catalog with Hive-style tables: the chosen one where it has such, otherwise the one that is
+    /// named `glue`.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be reached.
+    pub(crate) async fn open_metastore(&self) -> anyhow::Result<Arc<dyn Catalog>> {
+        let catalog = self.open_catalog().await?;
+        if catalog.metastore().is_some() {
+            return Ok(catalog);
+        }
+        Ok(self.settings.other_catalog(METASTORE_NAME)?.open().await?)
+    }
+
     /// The bounds of queries, as the settings say.
     pub(crate) fn session_options(&self) -> SessionOptions {
         SessionOptions {
@@ -186,6 +201,7 @@ impl Context {
             Command::AddFiles(command) => Box::pin(add_files::add_files(self, command.flags)).await,
             Command::Verify(command) => Box::pin(verify::verify(self, command.flags)).await,
             Command::Sync(command) => Box::pin(sync::sync(self, command.flags)).await,
+            Command::Crawl(command) => Box::pin(crawl::crawl(self, *command.flags)).await,
             Command::Sql(command) => sql::sql(self, command.flags).await,
             Command::Tables(command) => tables::tables(self, command.flags).await,
             Command::Show(command) => show::show(self, command.flags).await,

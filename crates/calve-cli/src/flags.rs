@@ -1,5 +1,6 @@
 //! Every flag, as the user types it. Nothing here decides: see [`crate::settings`].
 
+mod crawl;
 mod xml;
 
 use std::path::PathBuf;
@@ -9,9 +10,10 @@ use clap_complete::Shell;
 
 use crate::status::EXIT_STATUS_HELP;
 
+pub(crate) use crawl::{CrawlFlags, CrawlFormatFlag};
 pub(crate) use xml::{
-    CompressionFlag, MixedTypesFlag, ModeFlag, NamespacesFlag, OnDriftFlag, XmlCommand,
-    XmlConvertFlags, XmlFlags, XmlInferFlags,
+    CompressionFlag, InferenceFlags, MixedTypesFlag, ModeFlag, NamespacesFlag, OnDriftFlag,
+    ReadingFlags, XmlCommand, XmlConvertFlags, XmlFlags, XmlInferFlags,
 };
 
 /// Turns data lakes into Apache Iceberg tables, without a cluster.
@@ -40,6 +42,12 @@ pub(crate) enum Command {
     /// Nested XML: infer the schema of its rows, convert them to Parquet or into a table
     #[command(subcommand)]
     Xml(XmlCommand),
+    /// Enter the files of a folder into Glue, as a crawler does
+    ///
+    /// LOCATION is a folder of Parquet files, in which folders `key=value` are partitions, or of XML. The
+    /// columns are those of all files, not of a sample. Running it again changes nothing, but for new
+    /// partitions.
+    Crawl(WithGlobals<Box<CrawlFlags>>),
     /// Run a query over the catalog's tables, their metadata tables and Parquet lakes
     ///
     /// `db.table` is a table, `db.table.files` (`snapshots`, `history`, `manifests`, `partitions`,

@@ -5,6 +5,7 @@
 
 mod add_files;
 mod catalog;
+mod crawl;
 mod environment;
 mod error;
 mod file;
@@ -20,6 +21,7 @@ use calve::migrate::journal::FailPoint;
 
 pub(crate) use add_files::AddFilesSettings;
 pub(crate) use catalog::CatalogSettings;
+pub(crate) use crawl::{CrawlFormat, CrawlSettings};
 pub(crate) use environment::Environment;
 pub(crate) use error::Error;
 pub(crate) use source::SourceSettings;

@@ -146,6 +146,53 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Storage(#[from] calve_storage::Error),
+    /// The catalog has Iceberg tables only.
+    #[error("catalog {catalog} has no Hive-style tables, so {table} cannot be entered")]
+    NoMetastore {
+        /// The catalog's name.
+        catalog: String,
+        /// The table that was to be entered.
+        table: TableIdent,
+    },
+    /// The entry that is there is another kind of table, or of other files.
+    #[error("{table} is in the catalog already: {problem}")]
+    EntryDiffers {
+        /// The table.
+        table: TableIdent,
+        /// What differs.
+        problem: String,
+    },
+    /// The entry that is there says something else, and must not change.
+    #[error("{table} is in the catalog already, and differs: {}", joined(changes))]
+    EntryWouldChange {
+        /// The table.
+        table: TableIdent,
+        /// In what.
+        changes: Vec<crate::register_hive::EntryChange>,
+    },
+    /// A file contradicts those before it.
+    #[error("{file}: {source}")]
+    CrawledFile {
+        /// The file.
+        file: Location,
+        /// What contradicts.
+        #[source]
+        source: calve_parquet::Error,
+    },
+    /// A file was named where a folder is wanted.
+    #[error("{location} is a file: a Hive-style table is a folder of files")]
+    NoFolder {
+        /// The file.
+        location: Location,
+    },
+    /// Hive cannot spell a type.
+    #[error("column `{column}`: the name `{field}` cannot stand in a Hive type")]
+    HiveName {
+        /// The column.
+        column: String,
+        /// The name inside of it.
+        field: String,
+    },
     /// The store failed while footers were read: no verdict on the file.
     #[error(transparent)]
     Footer(#[from] calve_lake::footer::FooterError),
@@ -158,6 +205,18 @@ pub enum Error {
     /// The catalog failed.
     #[error(transparent)]
     Catalog(#[from] calve_catalog::Error),
+}
+
+/// The first few changes, as one line.
+fn joined(changes: &[crate::register_hive::EntryChange]) -> String {
+    const SHOWN: usize = 3;
+    let shown = changes.iter().take(SHOWN).map(ToString::to_string);
+    let shown: Vec<String> = shown.collect();
+    format!(
+        "{}{}",
+        shown.join("; "),
+        more(changes.len().saturating_sub(SHOWN - 1))
+    )
 }
 
 fn more(count: usize) -> String {
@@ -198,6 +257,14 @@ impl Failure for Error {
                 "add only what is new with --on-duplicate skip, or add them twice with --no-check-duplicates"
                     .to_owned(),
             ),
+            Self::NoMetastore { .. } => {
+                Some("choose a catalog of type glue, or put the data into an Iceberg table with --table".to_owned())
+            }
+            Self::EntryDiffers { .. } => Some("enter the files under another name".to_owned()),
+            Self::EntryWouldChange { .. } => Some("bring the entry up to date with --update".to_owned()),
+            Self::CrawledFile { source, .. } => source.hint(),
+            Self::NoFolder { .. } => Some("name the folder that it lies in".to_owned()),
+            Self::HiveName { .. } => Some("rename the field, or leave the column out".to_owned()),
             Self::TargetChanged { .. } => Some("run the same command again".to_owned()),
             Self::Schema { source, .. } => source.hint(),
             Self::SchemaWouldChange { .. } => Some(

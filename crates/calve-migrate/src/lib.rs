@@ -2,20 +2,26 @@
 //!
 //! * [`AddFiles`]: in place. The files stay where and as they are; one new snapshot refers to them.
 //! * [`Sync`]: as [`AddFiles`], again and again, for a lake that goes on changing.
+//! * [`Crawl`] enters a folder of Parquet files into Glue as a Hive-style table, and [`RegisterHive`] any
+//!   files whose columns are known.
 //! * [`Ingest`]: any stream of record batches is written into new data files of a table.
 
 mod add_files;
+pub mod crawl;
 mod error;
 pub mod ingest;
 pub mod journal;
 mod partition_by;
 pub mod sync;
+pub mod register_hive;
 
 pub use add_files::{
     AddFiles, DEFAULT_CONCURRENCY, Drifted, DuplicateFiles, GarbageCollection, Int96, OnRefused,
     OnUnsafe, Plan, REPORT_LIST_LIMIT, Refused, Report, SeenFinding, SkippedFile,
 };
+pub use crawl::Crawl;
 pub use error::{Error, Result};
 pub use ingest::Ingest;
 pub use partition_by::{PartitionBy, PartitionByError};
 pub use sync::Sync;
+pub use register_hive::RegisterHive;

@@ -43,6 +43,14 @@ impl PartitionBy {
         self.fields.is_empty()
     }
 
+    /// The columns, where each field is the value of one.
+    pub fn columns(&self) -> Option<Vec<String>> {
+        let column = |(name, transform): &(String, Transform)| {
+            (*transform == Transform::Identity).then(|| name.clone())
+        };
+        self.fields.iter().map(column).collect()
+    }
+
     /// The spec for a schema; fields are named as Spark names them (`ts_day`, `id_bucket`, `name_trunc`).
     ///
     /// # Errors

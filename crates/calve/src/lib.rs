@@ -53,7 +53,7 @@
 //! | [`footer`] | what a Parquet footer means to Iceberg |
 //! | [`table`] | the write path: manifests, snapshots, [`DropTable`], [`RegisterTable`] |
 //! | [`query`] | [`Session`] |
-//! | [`migrate`] | [`AddFiles`], [`Sync`], [`Ingest`] |
+//! | [`migrate`] | [`AddFiles`], [`Crawl`], [`Sync`], [`Ingest`], [`RegisterHive`] |
 //! | [`verify`] | [`Verify`] |
 //! | [`xml`] | nested XML: [`InferSchema`](xml::InferSchema), [`Convert`](xml::Convert) |
 
@@ -68,7 +68,7 @@ pub use calve_table as table;
 pub use calve_verify as verify;
 pub use calve_xml as xml;
 
-pub use calve_migrate::{AddFiles, Ingest, Sync};
+pub use calve_migrate::{AddFiles, Crawl, Ingest, RegisterHive, Sync};
 pub use calve_query::Session;
 pub use calve_table::{DropTable, RegisterTable};
 pub use calve_verify::Verify;

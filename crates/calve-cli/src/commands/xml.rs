@@ -4,11 +4,15 @@
 //! has a pool for the rest.
 
 mod convert;
+mod entry;
 mod files;
 mod infer;
 mod inputs;
+mod register;
 mod schema;
+mod shape;
 mod table;
 
 pub(crate) use convert::convert;
-pub(crate) use infer::infer;
+pub(crate) use infer::{infer, infer_rows};
+pub(crate) use register::hive_columns;

@@ -20,16 +20,24 @@ pub(crate) enum XmlCommand {
     Convert(WithGlobals<Box<XmlConvertFlags>>),
 }
 
-/// How rows are found and mapped to columns. Names are Spark's.
+/// Which documents are read, and how.
+#[derive(Debug, Args)]
+pub(crate) struct XmlFlags {
+    /// Files, folders or globs; or XML that is entered in Glue, as `glue:db.table`
+    #[arg(required = true, value_name = "INPUT")]
+    pub(crate) inputs: Vec<String>,
+    /// The element that is a row: a name, or a path from the root such as `response/row/row`; an entry of
+    /// Glue says it
+    #[arg(long, value_name = "TAG")]
+    pub(crate) row_tag: Option<String>,
+    #[command(flatten)]
+    pub(crate) reading: ReadingFlags,
+}
+
+/// How rows are mapped to columns. Names are Spark's.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "XML options")]
-pub(crate) struct XmlFlags {
-    /// Files, folders or globs
-    #[arg(required = true, value_name = "INPUT", help_heading = None)]
-    pub(crate) inputs: Vec<String>,
-    /// The element that is a row: a name, or a path from the root such as `response/row/row`
-    #[arg(long, value_name = "TAG", help_heading = None)]
-    pub(crate) row_tag: String,
+pub(crate) struct ReadingFlags {
     /// Before the names of attributes [default: _]
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) attribute_prefix: Option<String>,
@@ -112,8 +120,12 @@ pub(crate) struct InferenceFlags {
     pub(crate) keep_leading_zeros: bool,
     /// What becomes of columns that have values in some rows and children in others
     /// [default: raw-xml]
-    #[arg(long, value_name = "HOW")]
+    #[arg(long, value_name = "HOW", conflicts_with = "resolve_choice")]
     pub(crate) mixed_types: Option<MixedTypesFlag>,
+    /// Keep values of several types in one column apart: `make_cols`, `make_struct`, `cast:TYPE` or
+    /// `project:TYPE` for all such columns, or `PATH:ACTION` for one (repeatable)
+    #[arg(long, value_name = "ACTION")]
+    pub(crate) resolve_choice: Vec<String>,
 }
 
 /// Flags of `calve xml infer`.
@@ -137,6 +149,14 @@ pub(crate) struct XmlConvertFlags {
     /// The Iceberg table that the rows go into, as `db.table`
     #[arg(long, conflicts_with = "out")]
     pub(crate) table: Option<String>,
+    /// Enter the files into Glue under this name, as a Hive-style table with its partitions
+    #[arg(
+        long,
+        value_name = "TABLE",
+        requires = "out",
+        conflicts_with = "relationalize"
+    )]
+    pub(crate) register: Option<String>,
     /// The schema of the rows: Spark's or Glue's JSON, or Spark's DDL text, in a file
     #[arg(long, value_name = "FILE", conflicts_with = "xsd")]
     pub(crate) schema: Option<PathBuf>,
@@ -170,8 +190,12 @@ pub(crate) struct XmlConvertFlags {
     /// The size at which a file is closed and the next one begins
     #[arg(long, value_name = "SIZE", requires = "out")]
     pub(crate) file_size: Option<String>,
-    /// How a new table is partitioned: `year, day(ts), bucket(16, id)`
-    #[arg(long, value_name = "FIELDS", requires = "table")]
+    /// The most files that are open at one time, with `--out` and `--partition-by` [default: 64]
+    #[arg(long, value_name = "N", value_parser = positive, requires_all = ["out", "partition_by"])]
+    pub(crate) max_open_files: Option<usize>,
+    /// How a new table is partitioned: `year, day(ts), bucket(16, id)`; or the columns whose values are
+    /// folders below `--out`: `year, state`
+    #[arg(long, value_name = "FIELDS", conflicts_with = "relationalize")]
     pub(crate) partition_by: Option<String>,
     /// Where a new table lies
     #[arg(long, requires = "table")]

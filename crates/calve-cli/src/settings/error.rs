@@ -54,6 +54,9 @@ pub(crate) enum Error {
     /// A text is no list of partition fields.
     #[error("--partition-by: {0}")]
     PartitionBy(#[from] calve::migrate::PartitionByError),
+    /// Nothing says which element is a row.
+    #[error("--row-tag is missing: it says which element is a row")]
+    NoRowTag,
     /// A flag that would do nothing.
     #[error("{flag} has no effect here: {reason}")]
     Useless {

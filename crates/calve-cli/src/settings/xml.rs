@@ -1,9 +1,11 @@
 use std::path::PathBuf;
 
+use calve::arrow::datatypes::Schema;
 use calve::base::{Location, Properties, TableIdent};
 use calve::migrate::PartitionBy;
 use calve::xml::infer::MixedTypes;
 use calve::xml::options::{Limits, Mode, Namespaces};
+use calve::xml::resolve_choice::ResolveChoice;
 use calve::xml::schema::evolve::{DEFAULT_RESCUED_DATA_COLUMN, OnDrift};
 use calve::xml::schema::hints::Hints;
 use calve::xml::write::Codec;
@@ -11,8 +13,8 @@ use calve::xml::{InferSchema, XmlOptions};
 
 use super::{Error, Settings, bytes};
 use crate::flags::{
-    CompressionFlag, MixedTypesFlag, ModeFlag, NamespacesFlag, OnDriftFlag, XmlConvertFlags,
-    XmlFlags,
+    CompressionFlag, InferenceFlags, MixedTypesFlag, ModeFlag, NamespacesFlag, OnDriftFlag,
+    XmlConvertFlags, XmlFlags,
 };
 
 /// What both commands of `calve xml` are told.
@@ -21,6 +23,7 @@ pub(crate) struct XmlSettings {
     pub(crate) inputs: Vec<Location>,
     pub(crate) options: XmlOptions,
     pub(crate) inference: InferSchema,
+    pub(crate) choices: Option<ResolveChoice>,
 }
 
 /// What `calve xml convert` is told.
@@ -33,6 +36,8 @@ pub(crate) struct XmlConvertSettings {
     pub(crate) schema_out: Option<PathBuf>,
     pub(crate) rejects: Option<PathBuf>,
     pub(crate) mapping: Option<PathBuf>,
+    /// Where files are entered in Glue.
+    pub(crate) register: Option<TableIdent>,
 }
 
 /// Where the schema of rows comes from.
@@ -44,6 +49,8 @@ pub(crate) enum SchemaSettings {
     File(PathBuf),
     /// An XML Schema.
     Xsd(PathBuf),
+    /// That of an entry of Glue.
+    Entry(Schema),
 }
 
 /// Where rows go.
@@ -56,6 +63,9 @@ pub(crate) enum XmlTarget {
         codec: Codec,
         row_group_bytes: Option<u64>,
         file_bytes: Option<u64>,
+        /// The columns whose values are folders.
+        partition_by: Vec<String>,
+        open_files: Option<usize>,
     },
     /// Into a table.
     Table {
@@ -72,9 +82,14 @@ impl XmlSettings {
     /// # Errors
     /// When an input is no location, or a hint or size means nothing.
     pub(crate) fn resolve(flags: XmlFlags, settings: &Settings) -> Result<Self, Error> {
-        let inputs = flags.inputs.iter().map(|text| settings.location(text));
+        let XmlFlags {
+            inputs,
+            row_tag,
+            reading: flags,
+        } = flags;
+        let inputs = inputs.iter().map(|text| settings.location(text));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-        let defaults = XmlOptions::new(flags.row_tag);
+        let defaults = XmlOptions::new(row_tag.ok_or(Error::NoRowTag)?);
         let limits = limits(
             flags.max_depth,
             flags.max_row_size.as_deref(),
@@ -117,32 +132,45 @@ impl XmlSettings {
             ..defaults
         };
         let of = flags.inference;
-        let mut hints = Hints::new();
-        for (path, data_type) in &of.types {
-            hints = hints.with_type(&format!("{path}={data_type}"))?;
-        }
-        for path in &of.arrays {
-            hints = hints.with_array(path)?;
-        }
-        let mut inference = InferSchema::new(options.clone())
-            .with_infer_types(of.infer_types.unwrap_or(true))
-            .with_prefers_decimal(of.prefers_decimal)
-            .with_prefers_timestamp_ntz(of.prefers_timestamp_ntz)
-            .with_keeps_leading_zeros(of.keep_leading_zeros)
-            .with_mixed_types(match of.mixed_types {
-                Some(MixedTypesFlag::ValueTag) => MixedTypes::ValueTag,
-                Some(MixedTypesFlag::RawXml) | None => MixedTypes::RawXml,
-            })
-            .with_hints(hints);
-        if let Some(rows) = of.sample_rows {
-            inference = inference.with_sample_rows(rows);
+        let choices = match of.resolve_choice.as_slice() {
+            [] => None,
+            specs => Some(ResolveChoice::parse(specs)?),
+        };
+        let mut inference = inference(options.clone(), of)?;
+        if let Some(choices) = &choices {
+            inference = inference.with_choices(choices.choices());
         }
         Ok(Self {
             inputs,
             options,
             inference,
+            choices,
         })
     }
+}
+
+fn inference(options: XmlOptions, flags: InferenceFlags) -> Result<InferSchema, Error> {
+    let mut hints = Hints::new();
+    for (path, data_type) in &flags.types {
+        hints = hints.with_type(&format!("{path}={data_type}"))?;
+    }
+    for path in &flags.arrays {
+        hints = hints.with_array(path)?;
+    }
+    let inference = InferSchema::new(options)
+        .with_infer_types(flags.infer_types.unwrap_or(true))
+        .with_prefers_decimal(flags.prefers_decimal)
+        .with_prefers_timestamp_ntz(flags.prefers_timestamp_ntz)
+        .with_keeps_leading_zeros(flags.keep_leading_zeros)
+        .with_mixed_types(match flags.mixed_types {
+            Some(MixedTypesFlag::ValueTag) => MixedTypes::ValueTag,
+            Some(MixedTypesFlag::RawXml) | None => MixedTypes::RawXml,
+        })
+        .with_hints(hints);
+    Ok(match flags.sample_rows {
+        Some(rows) => inference.with_sample_rows(rows),
+        None => inference,
+    })
 }
 
 fn limits(
@@ -161,6 +189,15 @@ fn limits(
         limits.entity_expansion_bytes = bytes("--max-entity-expansion", text)?;
     }
     Ok(limits)
+}
+
+/// The columns whose values are folders: no more is made of them than that.
+fn columns(partition_by: &PartitionBy, text: &str) -> Result<Vec<String>, Error> {
+    partition_by.columns().ok_or_else(|| Error::Value {
+        place: "--partition-by".to_owned(),
+        text: text.to_owned(),
+        expected: "a list of columns, whose values are folders",
+    })
 }
 
 impl XmlConvertSettings {
@@ -194,6 +231,11 @@ impl XmlConvertSettings {
                 },
                 row_group_bytes: size("--row-group-size", flags.row_group_size)?,
                 file_bytes: size("--file-size", flags.file_size)?,
+                partition_by: match flags.partition_by {
+                    Some(text) => columns(&PartitionBy::parse(&text)?, &text)?,
+                    None => Vec::new(),
+                },
+                open_files: flags.max_open_files,
             },
         };
         let on_drift = flags.on_drift.map(|flag| match flag {
@@ -227,6 +269,7 @@ impl XmlConvertSettings {
             schema_out: flags.schema_out,
             rejects: flags.rejects,
             mapping: flags.mapping,
+            register: flags.register.as_deref().map(Settings::table).transpose()?,
         })
     }
 }

@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 use std::io::BufWriter;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -9,19 +8,21 @@ use calve::arrow::datatypes::Schema;
 use calve::base::units;
 use calve::catalog::Catalog;
 use calve::iceberg::arrow::schema_to_arrow_schema;
-use calve::migrate::ingest;
+use calve::migrate::{ingest, register_hive};
 use calve::storage::BlockingWriters;
 use calve::xml::convert::Convert;
-use calve::xml::mapping::{self, Mapping};
 use calve::xml::schema::evolve::OnDrift;
 use calve::xml::schema::spark_json::to_spark_json;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
+use super::entry::from_entry;
 use super::files::{Layout, OutputFile, Sinks};
 use super::inputs::{Documents, pool};
+use super::register::Target;
 use super::schema::{RowSchema, decide, of_table, write_schema};
+use super::shape::{Nulled, Shape};
 use super::table;
 use crate::commands::Context;
 use crate::flags::XmlConvertFlags;
@@ -50,6 +51,9 @@ struct Outcome {
     files: Vec<OutputFile>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ingest: Option<ingest::Report>,
+    /// What was entered in Glue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registered: Option<register_hive::Report>,
     schema: Value,
     drift: Vec<String>,
     /// Elements, attributes and text that no column takes, with how often they were met.
@@ -58,7 +62,7 @@ struct Outcome {
     rescued_rows: u64,
     /// What is there, by path, with how often it was met.
     rescued: BTreeMap<String, u64>,
-    /// Values that a mapping's types do not hold, by column.
+    /// Values that the types of a mapping or a choice do not hold, by column.
     nulled: BTreeMap<String, u64>,
     notes: Vec<String>,
 }
@@ -68,7 +72,13 @@ pub(crate) async fn convert(
     context: &Context,
     flags: XmlConvertFlags,
 ) -> anyhow::Result<ExitStatus> {
-    let settings = Arc::new(XmlConvertSettings::resolve(flags, &context.settings)?);
+    let mut flags = flags;
+    let entry = from_entry(context, &mut flags.xml).await?;
+    let mut settings = XmlConvertSettings::resolve(flags, &context.settings)?;
+    if let (Some(schema), SchemaSettings::Inferred) = (entry, &settings.schema) {
+        settings.schema = SchemaSettings::Entry(schema);
+    }
+    let settings = Arc::new(settings);
     let documents = Documents::find(context, &settings.xml.inputs).await?;
     let (catalog, contract) = match &settings.target {
         XmlTarget::Table { .. } => {
@@ -77,6 +87,10 @@ pub(crate) async fn convert(
             (Some(catalog), contract)
         }
         XmlTarget::Files { .. } => (None, None),
+    };
+    let metastore = match &settings.register {
+        Some(_) => Some(context.open_catalog().await?),
+        None => None,
     };
     let pool = pool(context)?;
     let rows = {
@@ -96,7 +110,7 @@ pub(crate) async fn convert(
     let outcome = match catalog {
         _ if context.settings.dry_run => job.plan()?,
         Some(catalog) => Box::pin(job.into_table(context, catalog)).await?,
-        None => job.into_files().await?,
+        None => job.into_files(metastore).await?,
     };
     finish(context, &outcome)
 }
@@ -147,9 +161,7 @@ struct Job {
     settings: Arc<XmlConvertSettings>,
     documents: Documents,
     rows: RowSchema,
-    /// The schema of the output, after the mapping.
-    schema: Arc<Schema>,
-    mapping: Option<Mapping>,
+    shape: Shape,
     pool: Arc<rayon::ThreadPool>,
 }
 
@@ -167,21 +179,13 @@ impl Job {
                 .printer
                 .note(&format!("the schema grew by {widened} in the data"));
         }
-        let mut mapping = settings.mapping.as_deref().map(read_mapping).transpose()?;
-        if let Some(column) = &settings.xml.options.rescued_data_column {
-            mapping = mapping.map(|mapping| mapping.with_kept(column));
-        }
         let read_by = Convert::new(&rows.schema, settings.xml.options.clone())?;
-        let schema = match &mapping {
-            Some(mapping) => Arc::new(mapping.plan(read_by.schema())?),
-            None => Arc::clone(read_by.schema()),
-        };
+        let shape = Shape::new(&settings, &rows, read_by.schema())?;
         Ok(Self {
             settings,
             documents,
             rows,
-            schema,
-            mapping,
+            shape,
             pool,
         })
     }
@@ -192,7 +196,7 @@ impl Job {
             input_files: self.documents.count(),
             input_bytes: self.documents.bytes(),
             skipped: texts(&self.documents.skipped),
-            schema: to_spark_json(&self.schema)?,
+            schema: to_spark_json(self.shape.schema())?,
             drift: texts(&self.rows.drift),
             notes: self.rows.notes.clone(),
             ..Outcome::default()
@@ -206,13 +210,37 @@ impl Job {
         })
     }
 
-    async fn into_files(self) -> anyhow::Result<Outcome> {
+    /// Where the files are to be entered; checked before anything is written.
+    async fn register(
+        &self,
+        metastore: Option<Arc<dyn Catalog>>,
+        layout: &Layout,
+    ) -> anyhow::Result<Option<Target>> {
+        let (Some(catalog), Some(table)) = (metastore, &self.settings.register) else {
+            return Ok(None);
+        };
+        if layout.is_one_file() {
+            anyhow::bail!(
+                "--register enters a folder of files, and {} is one file",
+                layout.out
+            );
+        }
+        let schema = self.shape.schema();
+        let keys = &layout.partition_by;
+        let target = Target::new(catalog, table.clone(), &layout.out, schema, keys)?;
+        target.register(&[], keys).plan().await?;
+        Ok(Some(target))
+    }
+
+    async fn into_files(self, metastore: Option<Arc<dyn Catalog>>) -> anyhow::Result<Outcome> {
         let XmlTarget::Files {
             out,
             relationalize,
             codec,
             row_group_bytes,
             file_bytes,
+            partition_by,
+            open_files,
         } = self.settings.target.clone()
         else {
             anyhow::bail!("the rows go into a table");
@@ -223,20 +251,34 @@ impl Job {
             codec,
             row_group_bytes,
             file_bytes,
+            partition_by,
+            open_files,
         };
+        let target = self.register(metastore, &layout).await?;
+        let keys = layout.partition_by.clone();
         let writers = BlockingWriters::new(&self.documents.storage, Handle::current());
         let theirs = writers.clone();
         let converted = tokio::task::spawn_blocking(move || {
-            let mut sinks = Sinks::new(&layout, &self.schema, &theirs, &self.pool)?;
-            let mut outcome = self.run(|batch| sinks.write(&batch))?;
-            outcome.files = sinks.finish()?;
+            let mut sinks = Sinks::new(&layout, self.shape.schema(), &theirs, &self.pool)?;
+            let mut outcome = self.run(|document, batch| sinks.write(document, &batch))?;
+            let written = sinks.finish()?;
+            outcome.files = written.files;
+            if written.empty_values > 0 {
+                let rows = counted(written.empty_values, "row");
+                outcome.notes.push(format!(
+                    "{rows} with an empty string in a partition column: in the names of folders it is null"
+                ));
+            }
             anyhow::Ok((outcome, self))
         })
         .await?;
         match converted {
-            Ok((outcome, job)) => {
+            Ok((mut outcome, job)) => {
                 writers.finish().await?;
                 job.write_schemas()?;
+                if let Some(target) = target {
+                    outcome.registered = Some(target.register(&outcome.files, &keys).await?);
+                }
                 Ok(outcome)
             }
             // When an upload failed, its own error says more than that of whoever met it.
@@ -252,7 +294,7 @@ impl Job {
         context: &Context,
         catalog: Arc<dyn Catalog>,
     ) -> anyhow::Result<Outcome> {
-        let way = table::ingest(context, &catalog, &self.settings, &self.schema);
+        let way = table::ingest(context, &catalog, &self.settings, self.shape.schema());
         let (ingest, batches) = way.context("the rows go into files")?;
         let thread = tokio::task::spawn_blocking(move || {
             let handle = Handle::current();
@@ -263,7 +305,7 @@ impl Job {
                     source: "the table cannot be written".into(),
                 })
             };
-            let converted = self.run(|batch| send(Ok(batch)));
+            let converted = self.run(|_, batch| send(Ok(batch)));
             if let Err(error) = &converted {
                 let _ = send(Err(error.to_string().into()));
             }
@@ -287,7 +329,7 @@ impl Job {
     /// Converts all rows; `consume` takes them in their order.
     fn run(
         &self,
-        mut consume: impl FnMut(RecordBatch) -> calve::xml::Result<()>,
+        mut consume: impl FnMut(usize, RecordBatch) -> calve::xml::Result<()>,
     ) -> anyhow::Result<Outcome> {
         let mut convert = Convert::new(&self.rows.schema, self.settings.xml.options.clone())?;
         if let Some(validator) = &self.rows.validator {
@@ -296,12 +338,10 @@ impl Job {
         if let Some(file) = &self.settings.rejects {
             convert = convert.with_rejects(BufWriter::new(fs_err::File::create(file)?));
         }
-        let mut mapped = mapping::Report::default();
-        let report = convert.run_on(self.documents.open(), &self.pool, |batch| {
-            match &self.mapping {
-                Some(mapping) => consume(mapping.apply(&batch, &mut mapped)?),
-                None => consume(batch),
-            }
+        let mut nulled = Nulled::default();
+        let inputs = self.documents.open();
+        let report = convert.run_by_document(inputs, Some(&self.pool), |document, batch| {
+            consume(document, self.shape.apply(batch, &mut nulled)?)
         });
         self.documents.finished();
         let report = report?;
@@ -316,7 +356,7 @@ impl Job {
             unknown: report.unknown,
             rescued_rows: report.rescued_rows,
             rescued: report.rescued,
-            nulled: mapped.nulled,
+            nulled: nulled.by_column(),
             ..self.outcome()?
         })
     }
@@ -338,10 +378,6 @@ impl Job {
 
 fn texts<T: ToString>(values: &[T]) -> Vec<String> {
     values.iter().map(ToString::to_string).collect()
-}
-
-fn read_mapping(file: &Path) -> anyhow::Result<Mapping> {
-    Mapping::from_json(&fs_err::read_to_string(file)?).with_context(|| file.display().to_string())
 }
 
 impl Render for Outcome {

@@ -1,13 +1,16 @@
 //! Rows into Parquet files, nested or as flat tables.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use calve::arrow::array::RecordBatch;
 use calve::arrow::datatypes::SchemaRef;
 use calve::base::Location;
+use calve::lake::hive_path::{NULL_PARTITION, escape};
 use calve::storage::BlockingWriters;
 use calve::xml::relationalize::{Relationalize, Relationalizer};
-use calve::xml::write::{Codec, ParquetSink};
+use calve::xml::write::partitioned::{PartitionFile, PartitionedSink};
+use calve::xml::write::{Codec, ParquetSink, WrittenFile};
 use serde::Serialize;
 
 /// What the name of a single output file ends in.
@@ -21,6 +24,9 @@ pub(super) struct Layout {
     pub(super) codec: Codec,
     pub(super) row_group_bytes: Option<u64>,
     pub(super) file_bytes: Option<u64>,
+    /// The columns whose values are folders.
+    pub(super) partition_by: Vec<String>,
+    pub(super) open_files: Option<usize>,
 }
 
 /// A file that was written.
@@ -29,21 +35,29 @@ pub(super) struct OutputFile {
     /// The flat table it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) table: Option<String>,
+    /// The values of the partition columns; null for what is null.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) partition: BTreeMap<String, Option<String>>,
     pub(super) location: Location,
     pub(super) rows: u64,
     pub(super) bytes: u64,
 }
 
 /// Writes rows into files, which appear when [`BlockingWriters::finish`] says so.
-pub(super) struct Sinks {
-    relationalizer: Option<Relationalizer>,
-    tables: Vec<TableSink>,
+pub(super) enum Sinks {
+    Plain(ParquetSink, Layout),
+    /// In a folder for each value of the partition columns.
+    Partitioned(Box<PartitionedSink>, Layout),
+    /// As flat tables.
+    Flat(Relationalizer, Vec<(String, ParquetSink, Layout)>),
 }
 
-struct TableSink {
-    table: Option<String>,
-    files: ParquetSink,
-    layout: Layout,
+/// What was written.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    pub(super) files: Vec<OutputFile>,
+    /// Rows with an empty string in a partition column, which is null in the names of folders.
+    pub(super) empty_values: u64,
 }
 
 impl Sinks {
@@ -54,30 +68,13 @@ impl Sinks {
         writers: &BlockingWriters,
         pool: &Arc<rayon::ThreadPool>,
     ) -> anyhow::Result<Self> {
-        let sink = |schema: &SchemaRef, layout: &Layout| {
-            let (folder, writers) = (layout.clone(), writers.clone());
-            let mut sink = ParquetSink::new(Arc::clone(schema), move |number| {
-                Ok(Box::new(writers.begin(folder.file(number))))
-            })
-            .with_codec(layout.codec)
-            .with_pool(Arc::clone(pool));
-            if let Some(bytes) = layout.row_group_bytes {
-                sink = sink.with_row_group_bytes(usize::try_from(bytes).unwrap_or(usize::MAX));
-            }
-            if let Some(bytes) = layout.file_bytes {
-                sink = sink.with_file_bytes(bytes);
-            }
-            sink
-        };
+        if !layout.partition_by.is_empty() {
+            let sink = layout.partitioned(schema, writers, pool)?;
+            return Ok(Self::Partitioned(Box::new(sink), layout.clone()));
+        }
         let Some(root) = &layout.relationalize else {
-            return Ok(Self {
-                relationalizer: None,
-                tables: vec![TableSink {
-                    table: None,
-                    files: sink(schema, layout),
-                    layout: layout.clone(),
-                }],
-            });
+            let sink = layout.sink(schema, writers, pool);
+            return Ok(Self::Plain(sink, layout.clone()));
         };
         let relationalizer = Relationalize::new(root).start(Arc::clone(schema))?;
         let tables = relationalizer.tables().iter().map(|table| {
@@ -85,26 +82,24 @@ impl Sinks {
                 out: layout.out.join(&table.name),
                 ..layout.clone()
             };
-            TableSink {
-                table: Some(table.name.clone()),
-                files: sink(&table.schema, &layout),
-                layout,
-            }
+            let sink = layout.sink(&table.schema, writers, pool);
+            (table.name.clone(), sink, layout)
         });
-        Ok(Self {
-            tables: tables.collect(),
-            relationalizer: Some(relationalizer),
-        })
+        let tables = tables.collect();
+        Ok(Self::Flat(relationalizer, tables))
     }
 
-    /// Writes the rows of a batch.
-    pub(super) fn write(&mut self, batch: &RecordBatch) -> calve::xml::Result<()> {
-        match &mut self.relationalizer {
-            None => self.tables[0].files.write(batch),
-            Some(relationalizer) => {
-                let batches = relationalizer.push(0, batch)?;
-                for (table, batch) in self.tables.iter_mut().zip(&batches) {
-                    table.files.write(batch)?;
+    /// Writes the rows of a batch, which are of the document of that number.
+    pub(super) fn write(&mut self, document: usize, batch: &RecordBatch) -> calve::xml::Result<()> {
+        match self {
+            Self::Plain(sink, _) => sink.write(batch),
+            Self::Partitioned(sink, _) => sink.write(batch),
+            Self::Flat(relationalizer, tables) => {
+                // Keys are made of the document's number and the row's: a document more at the end changes none.
+                let ordinal = u32::try_from(document).unwrap_or(u32::MAX);
+                let batches = relationalizer.push(ordinal, batch)?;
+                for ((_, sink, _), batch) in tables.iter_mut().zip(&batches) {
+                    sink.write(batch)?;
                 }
                 Ok(())
             }
@@ -112,29 +107,114 @@ impl Sinks {
     }
 
     /// Ends all files.
-    pub(super) fn finish(self) -> calve::xml::Result<Vec<OutputFile>> {
-        let mut files = Vec::new();
-        for TableSink {
-            table,
-            files: sink,
-            layout,
-        } in self.tables
-        {
-            let written = sink.finish()?;
-            files.extend(written.into_iter().map(|file| OutputFile {
-                table: table.clone(),
-                location: layout.file(file.number),
-                rows: file.rows,
-                bytes: file.bytes,
-            }));
+    pub(super) fn finish(self) -> calve::xml::Result<Written> {
+        let mut all = Written::default();
+        match self {
+            Self::Plain(sink, layout) => all.files = layout.files(None, &sink.finish()?),
+            Self::Partitioned(sink, layout) => {
+                let written = sink.finish()?;
+                all.empty_values = written.empty_values;
+                let files = written.files.into_iter();
+                all.files = files.map(|file| layout.partition_file(file)).collect();
+            }
+            Self::Flat(_, tables) => {
+                for (table, sink, layout) in tables {
+                    let files = sink.finish()?;
+                    all.files.extend(layout.files(Some(&table), &files));
+                }
+            }
         }
-        Ok(files)
+        Ok(all)
     }
 }
 
 impl Layout {
+    fn sink(
+        &self,
+        schema: &SchemaRef,
+        writers: &BlockingWriters,
+        pool: &Arc<rayon::ThreadPool>,
+    ) -> ParquetSink {
+        let (layout, writers) = (self.clone(), writers.clone());
+        let mut sink = ParquetSink::new(Arc::clone(schema), move |number| {
+            Ok(Box::new(writers.begin(layout.file(number))))
+        })
+        .with_codec(self.codec)
+        .with_pool(Arc::clone(pool));
+        if let Some(bytes) = self.row_group_bytes {
+            sink = sink.with_row_group_bytes(usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
+        if let Some(bytes) = self.file_bytes {
+            sink = sink.with_file_bytes(bytes);
+        }
+        sink
+    }
+
+    fn partitioned(
+        &self,
+        schema: &SchemaRef,
+        writers: &BlockingWriters,
+        pool: &Arc<rayon::ThreadPool>,
+    ) -> anyhow::Result<PartitionedSink> {
+        if self.is_one_file() {
+            anyhow::bail!(
+                "--partition-by writes into folders, and {} is one file",
+                self.out
+            );
+        }
+        let (layout, writers) = (self.clone(), writers.clone());
+        let open = move |values: &[Option<String>], number: usize| {
+            let file = layout.folder(values).join(&name(number));
+            Ok(Box::new(writers.begin(file)) as Box<dyn std::io::Write + Send>)
+        };
+        let mut sink = PartitionedSink::new(schema, &self.partition_by, open)?
+            .with_codec(self.codec)
+            .with_pool(Arc::clone(pool));
+        if let Some(bytes) = self.row_group_bytes {
+            sink = sink.with_row_group_bytes(usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
+        if let Some(bytes) = self.file_bytes {
+            sink = sink.with_file_bytes(bytes);
+        }
+        if let Some(files) = self.open_files {
+            sink = sink.with_open_files(files);
+        }
+        Ok(sink)
+    }
+
+    /// The folder of a partition, as Hive names it.
+    fn folder(&self, values: &[Option<String>]) -> Location {
+        let pairs = self.partition_by.iter().zip(values);
+        pairs.fold(self.out.clone(), |folder, (key, value)| {
+            let value = value.as_deref().map_or(NULL_PARTITION.to_owned(), escape);
+            folder.join(&format!("{}={value}", escape(key)))
+        })
+    }
+
+    fn partition_file(&self, file: PartitionFile) -> OutputFile {
+        let location = self.folder(&file.values).join(&name(file.file.number));
+        OutputFile {
+            table: None,
+            partition: self.partition_by.iter().cloned().zip(file.values).collect(),
+            location,
+            rows: file.file.rows,
+            bytes: file.file.bytes,
+        }
+    }
+
+    fn files(&self, table: Option<&String>, files: &[WrittenFile]) -> Vec<OutputFile> {
+        let file = |file: &WrittenFile| OutputFile {
+            table: table.cloned(),
+            partition: BTreeMap::new(),
+            location: self.file(file.number),
+            rows: file.rows,
+            bytes: file.bytes,
+        };
+        files.iter().map(file).collect()
+    }
+
     /// Whether all rows go into the one file that the user named.
-    fn is_one_file(&self) -> bool {
+    pub(super) fn is_one_file(&self) -> bool {
         self.relationalize.is_none() && self.out.as_str().ends_with(PARQUET)
     }
 
@@ -146,7 +226,11 @@ impl Layout {
                 let name = format!("{stem}-{number:05}{PARQUET}");
                 Location::parse(&name).unwrap_or_else(|_| self.out.clone())
             }
-            (false, _) => self.out.join(&format!("part-{number:05}{PARQUET}")),
+            (false, _) => self.out.join(&name(number)),
         }
     }
+}
+
+fn name(number: usize) -> String {
+    format!("part-{number:05}{PARQUET}")
 }

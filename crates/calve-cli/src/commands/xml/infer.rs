@@ -1,8 +1,13 @@
+use calve::arrow::datatypes::Schema;
+use calve::xml::InferSchema;
+use calve::xml::infer::Inferred;
+use calve::xml::resolve_choice::ResolveChoice;
 use calve::xml::schema::ddl::type_to_ddl;
 use calve::xml::schema::spark_json::to_spark_json;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::entry::from_entry;
 use super::inputs::{Documents, pool};
 use super::schema::write_schema;
 use crate::commands::Context;
@@ -42,18 +47,63 @@ impl Render for Outcome {
     }
 }
 
+/// The rows of documents, and what they were found in.
+pub(crate) struct Rows {
+    pub(crate) schema: Schema,
+    pub(crate) rows: u64,
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Infers the schema of rows for other commands.
+///
+/// # Errors
+/// When documents cannot be found or read.
+pub(crate) async fn infer_rows(context: &Context, settings: XmlSettings) -> anyhow::Result<Rows> {
+    let documents = Documents::find(context, &settings.inputs).await?;
+    let inferred = read(context, &documents, settings.inference).await?;
+    for note in &inferred.notes {
+        context.printer.note(&note.to_string());
+    }
+    Ok(Rows {
+        schema: resolved(settings.choices.as_ref(), &inferred)?,
+        rows: inferred.rows,
+        files: documents.count(),
+        bytes: documents.bytes(),
+    })
+}
+
+async fn read(
+    context: &Context,
+    documents: &Documents,
+    inference: InferSchema,
+) -> anyhow::Result<Inferred> {
+    let pool = pool(context)?;
+    let inputs = documents.open();
+    let inferred = tokio::task::spawn_blocking(move || inference.run_on(inputs, &pool)).await?;
+    documents.finished();
+    Ok(inferred?)
+}
+
+/// The schema with its choices resolved.
+fn resolved(choices: Option<&ResolveChoice>, inferred: &Inferred) -> calve::xml::Result<Schema> {
+    match choices {
+        Some(choices) => choices.plan(&inferred.schema),
+        None => Ok(inferred.schema.clone()),
+    }
+}
+
 /// Infers the schema of the rows of documents.
 pub(crate) async fn infer(context: &Context, flags: XmlInferFlags) -> anyhow::Result<ExitStatus> {
     let schema_out = flags.schema_out;
-    let settings = XmlSettings::resolve(flags.xml, &context.settings)?;
+    let mut xml = flags.xml;
+    // What an entry says of the columns is what is asked here.
+    from_entry(context, &mut xml).await?;
+    let settings = XmlSettings::resolve(xml, &context.settings)?;
     let documents = Documents::find(context, &settings.inputs).await?;
-    let pool = pool(context)?;
-    let inputs = documents.open();
-    let inference = settings.inference;
-    let inferred = tokio::task::spawn_blocking(move || inference.run_on(inputs, &pool)).await?;
-    documents.finished();
-    let inferred = inferred?;
-    let columns = inferred.schema.fields().iter().map(|field| {
+    let inferred = read(context, &documents, settings.inference).await?;
+    let schema = resolved(settings.choices.as_ref(), &inferred)?;
+    let columns = schema.fields().iter().map(|field| {
         let of = type_to_ddl(field.data_type())?;
         Ok(format!("{}: {of}", field.name()))
     });
@@ -63,7 +113,7 @@ pub(crate) async fn infer(context: &Context, flags: XmlInferFlags) -> anyhow::Re
         files: documents.count(),
         input_bytes: documents.bytes(),
         skipped: documents.skipped.iter().map(ToString::to_string).collect(),
-        schema: to_spark_json(&inferred.schema)?,
+        schema: to_spark_json(&schema)?,
         notes: inferred.notes.iter().map(ToString::to_string).collect(),
         columns: columns.collect::<calve::xml::Result<_>>()?,
     };

@@ -6,9 +6,10 @@ use anyhow::Context as _;
 use calve::arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
 use calve::xml::infer::Inferred;
 use calve::xml::schema::evolve::{Drift, Evolve, OnDrift};
-use calve::xml::schema::parse_schema;
+use calve::xml::schema::glue_json::to_glue_json;
 use calve::xml::schema::spark_json::to_spark_json;
 use calve::xml::schema::xsd::{ColumnOptions, RowValidator, SchemaRequest, Xsd};
+use calve::xml::schema::{has_choice, parse_schema};
 
 use crate::settings::{SchemaSettings, XmlConvertSettings};
 
@@ -16,6 +17,8 @@ use crate::settings::{SchemaSettings, XmlConvertSettings};
 #[derive(Debug)]
 pub(super) struct RowSchema {
     pub(super) schema: Schema,
+    /// The columns that the rows become, where that is a table whose types stand.
+    pub(super) table: Option<Schema>,
     /// In what the data does not fit the contract.
     pub(super) drift: Vec<Drift>,
     /// What the user should know.
@@ -34,23 +37,12 @@ pub(super) fn decide(
     table: Option<Schema>,
     infer: impl FnOnce() -> calve::xml::Result<Inferred>,
 ) -> anyhow::Result<RowSchema> {
-    let mut validator = None;
-    let contract = match &settings.schema {
-        SchemaSettings::Inferred => table,
-        SchemaSettings::File(file) => Some(
-            parse_schema(&fs_err::read_to_string(file)?)
-                .with_context(|| file.display().to_string())?,
-        ),
-        SchemaSettings::Xsd(file) => {
-            let xsd = read_xsd(file)?;
-            let row_tag = &settings.xml.options.row_tag;
-            validator = Some(xsd.row_validator(row_tag)?);
-            Some(xsd.row_schema(row_tag, &ColumnOptions::from(&settings.xml.options))?)
-        }
-    };
+    let (contract, validator) = contract(settings, table)?;
     let is_given = settings.schema != SchemaSettings::Inferred;
+    check_choices(settings, contract.as_ref())?;
     let plain = |schema, notes| RowSchema {
         schema,
+        table: None,
         drift: Vec::new(),
         notes,
         validator: None,
@@ -76,11 +68,21 @@ pub(super) fn decide(
         }
         (Some(contract), on_drift) => {
             let inferred = infer()?;
+            let observed = match &settings.xml.choices {
+                Some(choices) => choices.plan(&inferred.schema)?,
+                None => inferred.schema.clone(),
+            };
             let evolution = Evolve::new(on_drift.unwrap_or(OnDrift::Widen))
                 .with_value_tag(settings.xml.options.value_tag.clone())
-                .plan(&contract, &inferred.schema)?;
+                .plan(&contract, &observed)?;
+            // Choices are read as they are, and become what the contract says after that.
+            let (schema, table) = match settings.xml.choices {
+                Some(_) => (inferred.schema.clone(), Some(evolution.schema)),
+                None => (evolution.schema, None),
+            };
             Ok(RowSchema {
-                schema: evolution.schema,
+                schema,
+                table,
                 drift: evolution.drift,
                 notes: texts(&inferred),
                 validator,
@@ -89,12 +91,62 @@ pub(super) fn decide(
     }
 }
 
-/// Writes a schema as `--schema` reads it.
+/// The schema that the data is held against, and what rows are validated against.
+fn contract(
+    settings: &XmlConvertSettings,
+    table: Option<Schema>,
+) -> anyhow::Result<(Option<Schema>, Option<RowValidator>)> {
+    Ok(match &settings.schema {
+        SchemaSettings::Inferred => (table, None),
+        SchemaSettings::File(file) => {
+            let schema = parse_schema(&fs_err::read_to_string(file)?);
+            (
+                Some(schema.with_context(|| file.display().to_string())?),
+                None,
+            )
+        }
+        SchemaSettings::Entry(schema) => (Some(schema.clone()), None),
+        SchemaSettings::Xsd(file) => {
+            let xsd = read_xsd(file)?;
+            let row_tag = &settings.xml.options.row_tag;
+            let schema = xsd.row_schema(row_tag, &ColumnOptions::from(&settings.xml.options))?;
+            (Some(schema), Some(xsd.row_validator(row_tag)?))
+        }
+    })
+}
+
+/// Checks that what is to become of columns of several types can be said here, and is.
+fn check_choices(settings: &XmlConvertSettings, contract: Option<&Schema>) -> anyhow::Result<()> {
+    let is_given = settings.schema != SchemaSettings::Inferred;
+    let mut fields = contract.into_iter().flat_map(Schema::fields);
+    let has_choices = fields.any(|field| has_choice(field));
+    match (&settings.xml.choices, settings.on_drift) {
+        (None, _) if has_choices => anyhow::bail!(
+            "the schema has columns of several types: say with --resolve-choice what they become"
+        ),
+        (Some(_), Some(_)) if is_given => anyhow::bail!(
+            "--resolve-choice makes columns of several types by the data, which a given schema does not \
+             have: leave out --schema or --on-drift"
+        ),
+        (Some(_), Some(OnDrift::Rescue)) => anyhow::bail!(
+            "with --on-drift rescue the types stand, and there is nothing to choose: leave out \
+             --resolve-choice"
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a schema as `--schema` reads it: as Spark's JSON, or Glue's where it has choices.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub(super) fn write_schema(file: &Path, schema: &Schema) -> anyhow::Result<()> {
-    let mut text = serde_json::to_string_pretty(&to_spark_json(schema)?)?;
+    let json = if schema.fields().iter().any(|field| has_choice(field)) {
+        to_glue_json(schema)?
+    } else {
+        to_spark_json(schema)?
+    };
+    let mut text = serde_json::to_string_pretty(&json)?;
     text.push('\n');
     Ok(fs_err::write(file, text)?)
 }
