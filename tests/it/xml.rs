@@ -443,12 +443,12 @@ fn what_becomes_of_columns_of_several_types() {
         ]),
     );
     assert_eq!(
-        convert("v:cast:long", "cast.parquet")["nulled"],
+        convert("v:project:long", "long.parquet")["nulled"],
         json!({"v": 2})
     );
     check(
         &sandbox,
-        "SELECT v FROM 'cast.parquet'",
+        "SELECT v FROM 'long.parquet'",
         &json!([{"v": 1}, {"v": null}, {"v": null}]),
     );
     assert_eq!(

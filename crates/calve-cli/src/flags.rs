@@ -13,7 +13,7 @@ use crate::status::EXIT_STATUS_HELP;
 pub(crate) use crawl::{CrawlFlags, CrawlFormatFlag};
 pub(crate) use xml::{
     CompressionFlag, InferenceFlags, MixedTypesFlag, ModeFlag, NamespacesFlag, OnDriftFlag,
-    ReadingFlags, XmlCommand, XmlConvertFlags, XmlFlags, XmlInferFlags,
+    XmlCommand, XmlConvertFlags, XmlFlags, XmlInferFlags,
 };
 
 /// Turns data lakes into Apache Iceberg tables, without a cluster.
