@@ -207,7 +207,9 @@ impl Context {
             Command::Show(command) => show::show(self, command.flags).await,
             Command::Register(command) => register::register(self, command.flags).await,
             Command::Drop(command) => drop::drop(self, command.flags).await,
-            Command::Xml(XmlCommand::Infer(command)) => xml::infer(self, *command.flags).await,
+            Command::Xml(XmlCommand::Infer(command)) => {
+                Box::pin(xml::infer(self, *command.flags)).await
+            }
             Command::Xml(XmlCommand::Convert(command)) => {
                 Box::pin(xml::convert(self, *command.flags)).await
             }

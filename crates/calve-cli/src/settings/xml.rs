@@ -136,7 +136,7 @@ impl XmlSettings {
             [] => None,
             specs => Some(ResolveChoice::parse(specs)?),
         };
-        let mut inference = inference(options.clone(), of)?;
+        let mut inference = inference(options.clone(), &of)?;
         if let Some(choices) = &choices {
             inference = inference.with_choices(choices.choices());
         }
@@ -149,7 +149,7 @@ impl XmlSettings {
     }
 }
 
-fn inference(options: XmlOptions, flags: InferenceFlags) -> Result<InferSchema, Error> {
+fn inference(options: XmlOptions, flags: &InferenceFlags) -> Result<InferSchema, Error> {
     let mut hints = Hints::new();
     for (path, data_type) in &flags.types {
         hints = hints.with_type(&format!("{path}={data_type}"))?;

@@ -44,6 +44,7 @@ pub(super) struct OutputFile {
 }
 
 /// Writes rows into files, which appear when [`BlockingWriters::finish`] says so.
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 pub(super) enum Sinks {
     Plain(ParquetSink, Layout),
     /// In a folder for each value of the partition columns.

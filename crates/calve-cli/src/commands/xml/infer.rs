@@ -48,7 +48,7 @@ impl Render for Outcome {
 }
 
 /// The rows of documents, and what they were found in.
-pub(crate) struct Rows {
+pub(crate) struct Found {
     pub(crate) schema: Schema,
     pub(crate) rows: u64,
     pub(crate) files: u64,
@@ -59,13 +59,13 @@ pub(crate) struct Rows {
 ///
 /// # Errors
 /// When documents cannot be found or read.
-pub(crate) async fn infer_rows(context: &Context, settings: XmlSettings) -> anyhow::Result<Rows> {
+pub(crate) async fn infer_rows(context: &Context, settings: XmlSettings) -> anyhow::Result<Found> {
     let documents = Documents::find(context, &settings.inputs).await?;
     let inferred = read(context, &documents, settings.inference).await?;
     for note in &inferred.notes {
         context.printer.note(&note.to_string());
     }
-    Ok(Rows {
+    Ok(Found {
         schema: resolved(settings.choices.as_ref(), &inferred)?,
         rows: inferred.rows,
         files: documents.count(),
