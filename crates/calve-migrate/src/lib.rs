@@ -12,8 +12,8 @@ mod error;
 pub mod ingest;
 pub mod journal;
 mod partition_by;
-pub mod sync;
 pub mod register_hive;
+pub mod sync;
 
 pub use add_files::{
     AddFiles, DEFAULT_CONCURRENCY, Drifted, DuplicateFiles, GarbageCollection, Int96, OnRefused,
@@ -23,5 +23,5 @@ pub use crawl::Crawl;
 pub use error::{Error, Result};
 pub use ingest::Ingest;
 pub use partition_by::{PartitionBy, PartitionByError};
-pub use sync::Sync;
 pub use register_hive::RegisterHive;
+pub use sync::Sync;
