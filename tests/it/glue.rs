@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Sandbox, files_below, ghcn};
 
-const PARQUET: &str = "org.apache.hadoop.hive.ql.io.parquet";
+pub(crate) const PARQUET: &str = "org.apache.hadoop.hive.ql.io.parquet";
 
 /// A sandbox whose default catalog is Glue, with its warehouse on S3. The file holds no secret.
 fn sandbox(server: &S3Server, moto: &Moto) -> Sandbox {
@@ -33,7 +33,7 @@ fn sandbox(server: &S3Server, moto: &Moto) -> Sandbox {
 }
 
 /// The same, with credentials as a user has them in the environment.
-fn sandbox_with_keys(server: &S3Server, moto: &Moto) -> Sandbox {
+pub(crate) fn sandbox_with_keys(server: &S3Server, moto: &Moto) -> Sandbox {
     sandbox(server, moto)
         .with_variable("AWS_ACCESS_KEY_ID", "test-key")
         .with_variable("AWS_SECRET_ACCESS_KEY", "test-secret")
@@ -49,7 +49,7 @@ fn put_ghcn(server: &S3Server) {
 }
 
 /// What PyIceberg's own Glue catalog finds in a table.
-fn read_with_pyiceberg(server: &S3Server, moto: &Moto, table: &str) -> Value {
+pub(crate) fn read_with_pyiceberg(server: &S3Server, moto: &Moto, table: &str) -> Value {
     let mut properties = moto.properties();
     properties.extend(server.properties());
     properties.insert("type".to_owned(), "glue".to_owned());
@@ -65,7 +65,7 @@ fn read_with_pyiceberg(server: &S3Server, moto: &Moto, table: &str) -> Value {
 }
 
 /// The entries of a database, without what changes from run to run.
-fn entries(moto: &Moto, database: &str) -> Value {
+pub(crate) fn entries(moto: &Moto, database: &str) -> Value {
     moto.glue("GetTables", &json!({"DatabaseName": database}))["TableList"].clone()
 }
 
@@ -231,7 +231,7 @@ fn a_table_in_glue_is_dropped_and_registered() {
 }
 
 /// A storage descriptor of a Hive table.
-fn storage(location: &str, format: &str) -> Value {
+pub(crate) fn storage(location: &str, format: &str) -> Value {
     let columns = [
         ("userid", "int"),
         ("name", "string"),
@@ -249,7 +249,7 @@ fn storage(location: &str, format: &str) -> Value {
 
 /// Enters a table into Glue. Its partitions are registered by day; the third lies elsewhere, in a
 /// folder that says nothing of its day, and the fourth has nothing in it.
-fn make_hive_table(server: &S3Server, moto: &Moto, database: &str) {
+pub(crate) fn make_hive_table(server: &S3Server, moto: &Moto, database: &str) {
     let root = server.root().join("lake");
     lakes::drift(&root.join("hive"), Drift::Reordered);
     fs_err::create_dir_all(root.join("elsewhere")).unwrap();
@@ -279,7 +279,7 @@ fn make_hive_table(server: &S3Server, moto: &Moto, database: &str) {
 }
 
 /// Enters a table into Glue, with fields that are other than those of a Parquet table.
-fn create_entry(moto: &Moto, database: &str, name: &str, other: &Value) {
+pub(crate) fn create_entry(moto: &Moto, database: &str, name: &str, other: &Value) {
     let mut table = json!({
         "Name": name,
         "TableType": "EXTERNAL_TABLE",
@@ -343,7 +343,7 @@ fn a_hive_table_of_glue_becomes_an_iceberg_table() {
 }
 
 #[test]
-fn entries_that_are_no_parquet_tables_are_refused() {
+pub(crate) fn entries_that_are_no_parquet_tables_are_refused() {
     let (server, moto) = (S3Server::with_buckets(&["lake"]), Moto::start());
     make_hive_table(&server, moto, "odd_entries");
     let orc = "org.apache.hadoop.hive.ql.io.orc";
@@ -579,7 +579,7 @@ const VEHICLES: &str = "<response><row>\
 #[test]
 fn xml_is_entered_and_read_from_its_entry() {
     let (server, moto) = (S3Server::with_buckets(&["lake"]), Moto::start());
-    server.put("lake", "xml/a.xml", VEHICLES.as_bytes().to_vec());
+    server.put("lake", "xml/a.xml", VEHICLES.as_bytes());
     let sandbox = sandbox_with_keys(&server, moto);
     let crawl = [
         "crawl",
@@ -620,7 +620,7 @@ fn xml_is_entered_and_read_from_its_entry() {
     server.put(
         "lake",
         "xml/b.xml",
-        b"<response><row><row _id='r4'><new>1</new></row></row></response>".to_vec(),
+        b"<response><row><row _id='r4'><new>1</new></row></row></response>",
     );
     let convert = [
         "xml",
@@ -650,7 +650,7 @@ fn xml_is_entered_and_read_from_its_entry() {
 #[expect(clippy::too_many_lines, reason = "one way, step by step")]
 fn converted_files_are_registered() {
     let (server, moto) = (S3Server::with_buckets(&["lake"]), Moto::start());
-    server.put("lake", "xml/a.xml", VEHICLES.as_bytes().to_vec());
+    server.put("lake", "xml/a.xml", VEHICLES.as_bytes());
     let sandbox = sandbox_with_keys(&server, moto);
     let convert = [
         "xml",

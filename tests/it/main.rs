@@ -9,6 +9,7 @@ mod corpus;
 mod general;
 mod glue;
 mod interop;
+mod migrate;
 mod notebooks;
 mod peers;
 mod settings;

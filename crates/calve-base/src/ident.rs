@@ -81,6 +81,13 @@ impl serde::Serialize for TableIdent {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for TableIdent {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

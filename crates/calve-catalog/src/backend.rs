@@ -68,6 +68,17 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
         Err(MoveError::Refused(Error::NoMetastore))
     }
 
+    /// Gives `old`'s entry the name `backup` and `new`'s entry the name of `old`, both or none, if both still
+    /// stand where they are said to.
+    async fn exchange(
+        &self,
+        _old: (&TableIdent, &Location),
+        _new: (&TableIdent, &Location),
+        _backup: &TableIdent,
+    ) -> Result<()> {
+        Err(Error::NoExchange)
+    }
+
     async fn remove(&self, ident: &TableIdent) -> Result<()>;
 
     fn metastore(&self) -> Option<&dyn Metastore> {
@@ -273,6 +284,13 @@ impl<B: Backend> Catalog for BackendCatalog<B> {
         };
         Box::pin(self.move_pointer(ident, Base::Entry(base), entry)).await?;
         Ok(self.table(ident, metadata, location.clone()))
+    }
+
+    async fn exchange_tables(&self, old: &Table, new: &Table, backup: &TableIdent) -> Result<()> {
+        self.backend.check_name(backup)?;
+        let old = (old.ident(), old.metadata_location());
+        let new = (new.ident(), new.metadata_location());
+        self.backend.exchange(old, new, backup).await
     }
 
     async fn drop_table(&self, ident: &TableIdent) -> Result<()> {

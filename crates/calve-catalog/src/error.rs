@@ -69,6 +69,9 @@ pub enum Error {
     /// The catalog holds Iceberg tables only.
     #[error("the catalog has no entries but those of Iceberg tables")]
     NoMetastore,
+    /// The catalog cannot give two tables new names in one transaction.
+    #[error("the catalog cannot give two tables new names in one step")]
+    NoExchange,
     /// A property is missing or wrong.
     #[error("catalog {catalog}: property `{property}`: {problem}")]
     Property {
@@ -202,6 +205,7 @@ impl Failure for Error {
             Self::Unavailable { .. } => "check the address and the network, then try again",
             Self::Storage(error) => return error.hint(),
             Self::NoMetastore => "choose a catalog of type glue",
+            Self::NoExchange => "choose a catalog of type sql or glue",
             Self::NamespaceExists { .. } | Self::Location { .. } | Self::Refused { .. } => {
                 return None;
             }

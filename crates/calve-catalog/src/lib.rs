@@ -88,8 +88,8 @@ pub trait Catalog: Debug + Send + Sync {
 
     /// Puts a table whose metadata file is there already in the place of another entry, which may be a
     /// Hive-style table: one request, so that readers see the old entry or the new one. The entry must still be
-    /// as `base` says; [`Error::CommitConflict`] otherwise. Owner, retention, description, comments and parameters
-    /// that do not contradict an Iceberg table stay.
+    /// as `base` says; [`Error::CommitConflict`] otherwise, [`Error::NoMetastore`] where there are no such entries.
+    /// Owner, retention, description, comments and parameters that do not contradict an Iceberg table stay.
     async fn replace_entry(
         &self,
         ident: &TableIdent,
@@ -98,6 +98,13 @@ pub trait Catalog: Debug + Send + Sync {
     ) -> Result<Table> {
         let _ = (ident, base, metadata);
         Err(Error::NoMetastore)
+    }
+
+    /// Gives `old` the name `backup` and `new` the name of `old`, in one transaction, if both stand where they were
+    /// loaded from. [`Error::NoExchange`] where the catalog has no such transactions.
+    async fn exchange_tables(&self, old: &Table, new: &Table, backup: &TableIdent) -> Result<()> {
+        let _ = (old, new, backup);
+        Err(Error::NoExchange)
     }
 
     /// Takes the entry out. Files stay where they are.
@@ -132,6 +139,17 @@ pub async fn open(name: &str, properties: Properties) -> Result<Arc<dyn Catalog>
             catalog(name, properties, warehouse, backend)
         }
         Kind::Memory => catalog(name, properties, warehouse, memory::Memory::new(name)),
+    })
+}
+
+/// A catalog in this process's memory over a store that is open already: tables are made there before another
+/// catalog gets to know them.
+pub fn in_memory(name: &str, storage: &Storage) -> Arc<dyn Catalog> {
+    Arc::new(BackendCatalog {
+        name: name.to_owned(),
+        storage: storage.clone(),
+        warehouse: None,
+        backend: memory::Memory::new(name),
     })
 }
 

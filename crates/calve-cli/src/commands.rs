@@ -4,10 +4,15 @@ mod add_files;
 mod completions;
 mod crawl;
 mod drop;
+mod finalize;
 mod man;
+mod migrate;
 mod register;
+mod rollback;
 mod show;
+mod snapshot;
 mod sql;
+mod swap;
 mod sync;
 mod tables;
 mod verify;
@@ -62,6 +67,11 @@ pub(crate) fn split(cli: Cli) -> (Command, GlobalFlags) {
     } = cli;
     let after = match &mut command {
         Command::AddFiles(command) => std::mem::take(&mut command.globals),
+        Command::Snapshot(command) => std::mem::take(&mut command.globals),
+        Command::Migrate(command) => std::mem::take(&mut command.globals),
+        Command::Swap(command) => std::mem::take(&mut command.globals),
+        Command::Rollback(command) => std::mem::take(&mut command.globals),
+        Command::Finalize(command) => std::mem::take(&mut command.globals),
         Command::Verify(command) => std::mem::take(&mut command.globals),
         Command::Sync(command) => std::mem::take(&mut command.globals),
         Command::Crawl(command) => std::mem::take(&mut command.globals),
@@ -145,7 +155,8 @@ impl Context {
         if catalog.metastore().is_some() {
             return Ok(catalog);
         }
-        Ok(self.settings.other_catalog(METASTORE_NAME)?.open().await?)
+        let other = self.settings.other_catalog(METASTORE_NAME)?;
+        Ok(self.watch.guard(other.open().await?))
     }
 
     /// The bounds of queries, as the settings say.
@@ -201,6 +212,11 @@ impl Context {
             Command::AddFiles(command) => Box::pin(add_files::add_files(self, command.flags)).await,
             Command::Verify(command) => Box::pin(verify::verify(self, command.flags)).await,
             Command::Sync(command) => Box::pin(sync::sync(self, command.flags)).await,
+            Command::Snapshot(command) => Box::pin(snapshot::snapshot(self, command.flags)).await,
+            Command::Migrate(command) => Box::pin(migrate::migrate(self, command.flags)).await,
+            Command::Swap(command) => Box::pin(swap::swap(self, command.flags)).await,
+            Command::Rollback(command) => Box::pin(rollback::rollback(self, command.flags)).await,
+            Command::Finalize(command) => Box::pin(finalize::finalize(self, command.flags)).await,
             Command::Crawl(command) => Box::pin(crawl::crawl(self, *command.flags)).await,
             Command::Sql(command) => sql::sql(self, command.flags).await,
             Command::Tables(command) => tables::tables(self, command.flags).await,

@@ -1,6 +1,7 @@
 //! Every flag, as the user types it. Nothing here decides: see [`crate::settings`].
 
 mod crawl;
+mod migrate;
 mod xml;
 
 use std::path::PathBuf;
@@ -11,6 +12,9 @@ use clap_complete::Shell;
 use crate::status::EXIT_STATUS_HELP;
 
 pub(crate) use crawl::{CrawlFlags, CrawlFormatFlag};
+pub(crate) use migrate::{
+    FinalizeFlags, MigrateFlags, ProofFlag, RollbackFlags, SnapshotFlags, SwapFlags,
+};
 pub(crate) use xml::{
     CompressionFlag, InferenceFlags, MixedTypesFlag, ModeFlag, NamespacesFlag, OnDriftFlag,
     XmlCommand, XmlConvertFlags, XmlFlags, XmlInferFlags,
@@ -35,6 +39,22 @@ pub(crate) enum Command {
     /// Glue catalog (`glue:db.table`). Only footers are read; no data file is copied or changed.
     /// The table is created if it is not there. One snapshot is committed, or nothing.
     AddFiles(WithGlobals<AddFilesFlags>),
+    /// Make a trial Iceberg table over the files of a lake, which stay the lake's
+    ///
+    /// The table keeps its metadata in a folder of its own, and has `gc.enabled=false`: whatever is done
+    /// to it, no file of the source is deleted.
+    Snapshot(WithGlobals<SnapshotFlags>),
+    /// Make an Iceberg table of a Hive-style table of Glue: the entry itself changes, at once
+    ///
+    /// The files stay where they are. Before the entry is replaced, all of it and all its partitions are
+    /// written down, and the new table is compared with the source. `calve rollback` undoes it.
+    Migrate(WithGlobals<MigrateFlags>),
+    /// Give a table the name of another one, which is kept under a backup name
+    Swap(WithGlobals<SwapFlags>),
+    /// Undo a migration: everything as it was before
+    Rollback(WithGlobals<RollbackFlags>),
+    /// Make a migration final: the table owns its files, and nothing is kept to go back to
+    Finalize(WithGlobals<FinalizeFlags>),
     /// Prove that a source and a table hold the same rows
     Verify(WithGlobals<VerifyFlags>),
     /// Bring a table in step with a lake that goes on changing
@@ -417,6 +437,9 @@ pub(crate) struct TablesFlags {
 pub(crate) struct ShowFlags {
     /// The table, as `db.table`
     pub(crate) table: String,
+    /// List the table's migrations instead, with their ids
+    #[arg(long)]
+    pub(crate) migrations: bool,
 }
 
 /// Flags of `calve register`.

@@ -133,6 +133,11 @@ impl Catalog for WatchedCatalog {
         self.catalog.replace_entry(ident, base, metadata).await
     }
 
+    async fn exchange_tables(&self, old: &Table, new: &Table, backup: &TableIdent) -> Result<()> {
+        let _in_flight = self.watch.begin();
+        self.catalog.exchange_tables(old, new, backup).await
+    }
+
     async fn drop_table(&self, ident: &TableIdent) -> Result<()> {
         let _in_flight = self.watch.begin();
         self.catalog.drop_table(ident).await

@@ -9,6 +9,7 @@ mod crawl;
 mod environment;
 mod error;
 mod file;
+mod migrate;
 mod source;
 mod sync;
 mod verify;
@@ -24,6 +25,9 @@ pub(crate) use catalog::CatalogSettings;
 pub(crate) use crawl::{CrawlFormat, CrawlSettings};
 pub(crate) use environment::Environment;
 pub(crate) use error::Error;
+pub(crate) use migrate::{
+    FinalizeSettings, MigrateSettings, RollbackSettings, SnapshotSettings, SwapSettings,
+};
 pub(crate) use source::SourceSettings;
 pub(crate) use sync::SyncSettings;
 pub(crate) use verify::VerifySettings;
@@ -48,7 +52,6 @@ pub(crate) struct Settings {
     /// Where queries spill to, where the user said so.
     pub(crate) spill_dir: Option<PathBuf>,
     /// At which step the process ends on purpose.
-    #[allow(dead_code, reason = "the commands that keep a journal pass it down")]
     pub(crate) fail_point: FailPoint,
     /// What appears on stderr.
     pub(crate) messages: MessageSettings,

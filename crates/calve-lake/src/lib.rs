@@ -27,4 +27,5 @@ mod value;
 pub use entry::{LakeEntry, LakeFile, PartitionKey, SkipReason, Skipped, Totals, Warning};
 pub use error::{Error, Result};
 pub use lake::Lake;
+pub use metastore::check_entry;
 pub use options::{DEFAULT_CONCURRENCY, LakeOptions, Recursive, Source};

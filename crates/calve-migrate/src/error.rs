@@ -140,6 +140,69 @@ pub enum Error {
         /// Its version.
         version: u64,
     },
+    /// The table is there already.
+    #[error("table {table} exists")]
+    TargetExists {
+        /// The table.
+        table: TableIdent,
+    },
+    /// A table's folder and its source would lie in one another.
+    #[error("the table's location {location} and the source {source_name} overlap")]
+    LocationOverlaps {
+        /// Where the table was to lie.
+        location: Location,
+        /// The source, as the user named it.
+        source_name: String,
+    },
+    /// The entry cannot become an Iceberg table.
+    #[error("{table} cannot be migrated: {reason}")]
+    CannotMigrate {
+        /// The entry.
+        table: TableIdent,
+        /// Why.
+        reason: String,
+    },
+    /// The table over the source's files is not equal to the source.
+    #[error("{table} was not migrated, since the new table is not as the source: {source}")]
+    NotProven {
+        /// The entry.
+        table: TableIdent,
+        /// What differs, or why it could not be compared.
+        #[source]
+        source: crate::ingest::StreamError,
+    },
+    /// The source changed while it was worked on.
+    #[error("{source_name} changed meanwhile: {change}")]
+    SourceChanged {
+        /// The source, as the user named it.
+        source_name: String,
+        /// What changed.
+        change: String,
+    },
+    /// The migration is not in a state in which this can be done.
+    #[error("{id} cannot be {action}: {reason}")]
+    WrongState {
+        /// The migration.
+        id: MigrationId,
+        /// What was asked for: `rolled back`, `finalized`.
+        action: &'static str,
+        /// Why not.
+        reason: String,
+    },
+    /// An undo record lacks something.
+    #[error("the undo record has no {what}")]
+    NoUndo {
+        /// What it lacks.
+        what: &'static str,
+    },
+    /// A part of an undo record is gone.
+    #[error("{id}: {location}, a part of its undo record, is missing")]
+    UndoIncomplete {
+        /// The migration.
+        id: MigrationId,
+        /// The missing document.
+        location: Location,
+    },
     /// A text is no id of a migration.
     #[error(transparent)]
     MigrationId(#[from] MigrationIdError),
@@ -278,6 +341,15 @@ impl Failure for Error {
             }
             Self::JournalVersion { .. } => Some("use the release that wrote it, or a later one".to_owned()),
             Self::Iceberg { .. } | Self::Rows { .. } | Self::JournalDocument { .. } => None,
+            Self::TargetExists { .. } => Some("choose another name, or drop the table first".to_owned()),
+            Self::LocationOverlaps { .. } => {
+                Some("name a folder outside of the source with --location".to_owned())
+            }
+            Self::CannotMigrate { .. } => {
+                Some("make a new table of its rows with `ctas`".to_owned())
+            }
+            Self::SourceChanged { .. } => Some("run the same command again".to_owned()),
+            Self::NotProven { .. } | Self::NoUndo { .. } | Self::WrongState { .. } | Self::UndoIncomplete { .. } => None,
             Self::Storage(error) => error.hint(),
             Self::Footer(error) => error.hint(),
             Self::Lake(error) => error.hint(),

@@ -4,16 +4,25 @@
 //! * [`Sync`]: as [`AddFiles`], again and again, for a lake that goes on changing.
 //! * [`Crawl`] enters a folder of Parquet files into Glue as a Hive-style table, and [`RegisterHive`] any
 //!   files whose columns are known.
+//! * [`Snapshot`]: a trial table over the same files.
+//! * [`Migrate`]: an entry of Glue itself becomes the table; [`Rollback`] puts it back, [`Finalize`] makes it final.
+//! * [`Swap`]: a table takes the name of another.
 //! * [`Ingest`]: any stream of record batches is written into new data files of a table.
 
 mod add_files;
 pub mod crawl;
 mod error;
+pub mod finalize;
 pub mod ingest;
 pub mod journal;
+pub mod migrate;
 mod partition_by;
 pub mod register_hive;
+pub mod rollback;
+pub mod snapshot;
+pub mod swap;
 pub mod sync;
+mod undo;
 
 pub use add_files::{
     AddFiles, DEFAULT_CONCURRENCY, Drifted, DuplicateFiles, GarbageCollection, Int96, OnRefused,
@@ -21,7 +30,12 @@ pub use add_files::{
 };
 pub use crawl::Crawl;
 pub use error::{Error, Result};
+pub use finalize::Finalize;
 pub use ingest::Ingest;
+pub use migrate::Migrate;
 pub use partition_by::{PartitionBy, PartitionByError};
 pub use register_hive::RegisterHive;
+pub use rollback::Rollback;
+pub use snapshot::Snapshot;
+pub use swap::Swap;
 pub use sync::Sync;

@@ -366,6 +366,32 @@ async fn read_manifest_list(table: Table, location: String) -> Result<ManifestLi
         .map_err(|source| Error::ManifestList { location, source })
 }
 
+/// Deletes the metadata of a table that no catalog has, and that owns no data files: its metadata file, its manifest
+/// lists and manifests. Where the metadata file is gone, there is nothing to do.
+///
+/// # Errors
+/// When the metadata cannot be read, or a file cannot be deleted.
+pub async fn discard_metadata(storage: &Storage, metadata: &Location) -> Result<()> {
+    let table = match calve_catalog::read_metadata(storage, metadata).await {
+        Ok(table) => table,
+        Err(calve_catalog::Error::Storage(calve_storage::Error::NotFound { .. })) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let ident = TableIdent::new("discarded", "table");
+    let table = Table::new(ident, table, metadata.clone(), storage.clone());
+    for snapshot in table.metadata().snapshots() {
+        let location = snapshot.manifest_list().to_owned();
+        let list = read_manifest_list(table.clone(), location.clone()).await?;
+        for manifest in list.entries() {
+            let manifest = Location::parse(manifest.manifest_path.as_str())?;
+            storage.delete(&manifest).await?;
+        }
+        storage.delete(&Location::parse(location)?).await?;
+    }
+    storage.delete(metadata).await?;
+    Ok(())
+}
+
 /// The statistics files of a table and its partitions.
 fn statistics(metadata: &TableMetadata) -> Vec<String> {
     let of_table = metadata

@@ -217,6 +217,35 @@ impl Database {
         }
     }
 
+    /// Runs changes of one row each, all or none: the index of the first one that found no row, or a taken key.
+    pub(super) async fn change_rows(
+        &self,
+        statement: &str,
+        rows: &[[&str; 6]],
+    ) -> Result<Result<(), NotChanged>, MoveError> {
+        let changed: Result<Option<usize>, sqlx::Error> = with_pool!(self, |pool| async {
+            let mut connection = pool.acquire().await?;
+            let mut transaction = connection.begin().await?;
+            for (index, values) in rows.iter().enumerate() {
+                let done = query!(statement, values).execute(&mut *transaction).await?;
+                if done.rows_affected() != 1 {
+                    transaction.rollback().await?;
+                    return Ok(Some(index));
+                }
+            }
+            transaction.commit().await?;
+            Ok(None)
+        }
+        .await);
+        self.checkpoint().await;
+        match changed {
+            Ok(None) => Ok(Ok(())),
+            Ok(Some(index)) => Ok(Err(NotChanged::Row(index))),
+            Err(error) if is_unique_violation(&error) => Ok(Err(NotChanged::Taken)),
+            Err(error) => Err(self.unmoved(error)),
+        }
+    }
+
     /// Brings the write-ahead log into the file, so that a copy of the file alone is complete.
     async fn checkpoint(&self) {
         if let Pool::Sqlite(pool) = &self.pool
@@ -254,6 +283,15 @@ impl Database {
             error,
         )
     }
+}
+
+/// Why nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotChanged {
+    /// The change of that index found no row.
+    Row(usize),
+    /// A key is taken.
+    Taken,
 }
 
 impl MoveError {

@@ -11,7 +11,7 @@ use calve_base::{Location, Properties, TableIdent};
 
 use crate::backend::{Backend, Entry, MoveError};
 use crate::{Error, Result};
-use database::Database;
+use database::{Database, NotChanged};
 
 /// What Java and PyIceberg write for every namespace, so that one without properties has a row.
 const EXISTS_PROPERTY: (&str, &str) = ("exists", "true");
@@ -268,6 +268,62 @@ impl Backend for Sql {
                 ident: ident.clone(),
             },
         }))
+    }
+
+    async fn exchange(
+        &self,
+        old: (&TableIdent, &Location),
+        new: (&TableIdent, &Location),
+        backup: &TableIdent,
+    ) -> Result<()> {
+        let statement = format!(
+            "UPDATE iceberg_tables SET table_namespace = $1, table_name = $2 \
+             WHERE catalog_name = $3 AND table_namespace = $4 AND table_name = $5 \
+             AND metadata_location = $6{}",
+            self.only_tables()
+        );
+        let spaces = [old.0, new.0, backup].map(TableIdent::namespace_text);
+        let catalog = self.catalog.as_str();
+        let rows = [
+            [
+                &*spaces[2],
+                backup.name(),
+                catalog,
+                &*spaces[0],
+                old.0.name(),
+                old.1.as_str(),
+            ],
+            [
+                &*spaces[0],
+                old.0.name(),
+                catalog,
+                &*spaces[1],
+                new.0.name(),
+                new.1.as_str(),
+            ],
+        ];
+        let changed = self
+            .database
+            .change_rows(&statement, &rows)
+            .await
+            .map_err(MoveError::into_error(&self.catalog, "UPDATE"))?;
+        let moved = match changed {
+            Ok(()) => return Ok(()),
+            Err(NotChanged::Taken) => {
+                return Err(Error::TableExists {
+                    catalog: self.catalog.clone(),
+                    ident: backup.clone(),
+                });
+            }
+            Err(NotChanged::Row(0)) => old.0,
+            Err(NotChanged::Row(_)) => new.0,
+        };
+        Err(match self.find(moved).await {
+            Err(error @ Error::TableNotFound { .. }) => error,
+            _ => Error::CommitConflict {
+                ident: moved.clone(),
+            },
+        })
     }
 
     async fn remove(&self, ident: &TableIdent) -> Result<()> {

@@ -127,7 +127,7 @@ async fn operation(
 }
 
 /// Tells on stderr what is good to know beside the result.
-fn tell(context: &Context, plan: &Plan) {
+pub(super) fn tell(context: &Context, plan: &Plan) {
     for note in &plan.notes {
         context.printer.note(note);
     }

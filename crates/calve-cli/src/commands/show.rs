@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use calve::base::{TableIdent, units};
+use calve::base::{Location, TableIdent, units};
 use calve::catalog::Table;
 use calve::footer::type_text;
 use calve::iceberg::spec::{
     PartitionSpec, Schema, SchemaRef, Snapshot, SortOrder, TableMetadata, Transform,
 };
+use calve::migrate::journal::{Journal, Migration};
 use serde::Serialize;
 
 use super::Context;
@@ -72,11 +73,43 @@ struct Counts {
     bytes: Option<u64>,
 }
 
+/// The migrations of a table, the oldest first.
+#[derive(Debug, Serialize)]
+struct Migrations {
+    migrations: Vec<Migration>,
+}
+
+impl Render for Migrations {
+    fn render(&self, text: &mut String) {
+        let columns = ["migration", "state", "source"].map(|name| (name.to_owned(), false));
+        let rows: Vec<Vec<String>> = self
+            .migrations
+            .iter()
+            .map(|migration| {
+                let state = migration.state.as_str().to_owned();
+                vec![migration.id.to_string(), state, migration.source.clone()]
+            })
+            .collect();
+        let mut table = TextTable::new(columns);
+        table.settle(&rows);
+        table.header(text);
+        for row in &rows {
+            table.row(row, text);
+        }
+    }
+}
+
 /// Shows one table.
 pub(crate) async fn show(context: &Context, flags: ShowFlags) -> anyhow::Result<ExitStatus> {
     let ident = Settings::table(&flags.table)?;
     let catalog = context.open_catalog().await?;
     let table = catalog.load_table(&ident).await?;
+    if flags.migrations {
+        let location = Location::parse(table.metadata().location())?;
+        let migrations = Journal::list(catalog.storage(), &location).await?;
+        context.printer.print(&Migrations { migrations })?;
+        return Ok(ExitStatus::Done);
+    }
     context.printer.print(&describe(catalog.name(), &table))?;
     Ok(ExitStatus::Done)
 }

@@ -4,6 +4,8 @@ mod date_format;
 mod projection;
 mod table;
 
+pub use table::check as check_entry;
+
 use std::sync::Arc;
 
 use calve_base::Location;

@@ -7,8 +7,11 @@ use iceberg::spec::{Literal, PrimitiveLiteral, PrimitiveType};
 use super::key_type;
 use crate::{Error, PartitionKey, Result, Warning};
 
-/// Checks that an entry is a Hive-style Parquet table; its location.
-pub(super) fn check(table: &HiveTable) -> Result<Location> {
+/// Checks that an entry is a Hive-style Parquet table, and no view, nor a table of another format; its location.
+///
+/// # Errors
+/// [`Error::NotParquetTable`] that says what it is.
+pub fn check(table: &HiveTable) -> Result<Location> {
     let kind = match (other_kind(table), &table.location) {
         (None, Some(location)) => return Ok(location.clone()),
         (None, None) => "an entry without a location".to_owned(),
