@@ -313,7 +313,9 @@ fn check_reader(
 ) -> u64 {
     let mut equal = 0;
     for (name, verdicts) in found {
-        let Some(text) = verdicts[reader].as_str() else {
+        // What a reader makes of damaged pages is not the same each time.
+        let is_damaged = UNREADABLE.iter().any(|listed| listed == name);
+        let Some(text) = verdicts[reader].as_str().filter(|_| !is_damaged) else {
             continue;
         };
         let is_readable = verdicts["direct"].is_number();

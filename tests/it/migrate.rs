@@ -298,7 +298,7 @@ fn what_would_not_be_the_same_table_is_refused() {
         &view,
         "not a Hive-style Parquet table",
     );
-    let taken = json!({});
+    let taken = json!({"Parameters": {"classification": "parquet", "team": "another"}});
     create_entry(moto, "unfit", "days_backup_", &taken);
     let refused = sandbox.run(&["migrate", "glue:unfit.days"]);
     assert!(refused.contains("days_backup_ already exists"), "{refused}");
