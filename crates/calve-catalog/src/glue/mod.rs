@@ -12,7 +12,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use aws_sdk_glue::Client;
-use aws_sdk_glue::types::{DatabaseInput, Table};
+use aws_sdk_glue::types::{DatabaseInput, Table, TableInput};
 use aws_smithy_types::retry::RetryConfig;
 use calve_base::{Location, Properties, TableIdent};
 
@@ -293,19 +293,7 @@ impl Backend for Glue {
         }
         let input = entry::table_input(ident.name(), Some(&table), entry)
             .map_err(|error| self.unusable(ident, error))?;
-        let answer = self
-            .client
-            .update_table()
-            .set_catalog_id(self.settings.catalog_id.clone())
-            .database_name(ident.namespace_text())
-            .table_input(input)
-            .skip_archive(self.settings.skip_archive)
-            .set_version_id(table.version_id)
-            .customize()
-            .config_override(no_retries())
-            .send()
-            .await
-            .map_err(Failed::new);
+        let answer = self.update(ident, input, table.version_id).await;
         let Err(failed) = answer else {
             return Ok(());
         };
@@ -337,6 +325,28 @@ impl Backend for Glue {
 }
 
 impl Glue {
+    /// Asks once for an entry to become `input`, if it still has that version.
+    async fn update(
+        &self,
+        ident: &TableIdent,
+        input: TableInput,
+        version: Option<String>,
+    ) -> Result<(), Failed> {
+        self.client
+            .update_table()
+            .set_catalog_id(self.settings.catalog_id.clone())
+            .database_name(ident.namespace_text())
+            .table_input(input)
+            .skip_archive(self.settings.skip_archive)
+            .set_version_id(version)
+            .customize()
+            .config_override(no_retries())
+            .send()
+            .await
+            .map(drop)
+            .map_err(Failed::new)
+    }
+
     async fn delete(&self, ident: &TableIdent) -> Result<()> {
         let answer = self
             .client

@@ -6,7 +6,7 @@ use aws_sdk_glue::types::{BatchUpdatePartitionRequestEntry, PartitionError, Part
 use calve_base::TableIdent;
 
 use super::error::{Failed, Kind};
-use super::{Glue, convert, entry, no_retries};
+use super::{Glue, convert, entry};
 use crate::backend::{Entry, MoveError};
 use crate::{EntryRecord, Error, PartitionRecord, Result};
 
@@ -38,19 +38,7 @@ impl Glue {
         }
         let input =
             entry::replacement_input(&table, to).map_err(|error| self.unusable(ident, error))?;
-        let answer = self
-            .client
-            .update_table()
-            .set_catalog_id(self.settings.catalog_id.clone())
-            .database_name(ident.namespace_text())
-            .table_input(input)
-            .skip_archive(self.settings.skip_archive)
-            .set_version_id(table.version_id)
-            .customize()
-            .config_override(no_retries())
-            .send()
-            .await
-            .map_err(Failed::new);
+        let answer = self.update(ident, input, table.version_id).await;
         let Err(failed) = answer else {
             return Ok(());
         };
@@ -115,21 +103,9 @@ impl Glue {
             }
             let input = convert::table_input(&record.table_input)
                 .map_err(|error| self.wrong(&action, error))?;
-            let answer = self
-                .client
-                .update_table()
-                .set_catalog_id(self.settings.catalog_id.clone())
-                .database_name(ident.namespace_text())
-                .table_input(input)
-                .skip_archive(self.settings.skip_archive)
-                .set_version_id(current.version_id)
-                .customize()
-                .config_override(no_retries())
-                .send()
-                .await
-                .map_err(Failed::new);
+            let answer = self.update(ident, input, current.version_id).await;
             match answer {
-                Ok(_) => return Ok(()),
+                Ok(()) => return Ok(()),
                 Err(failed) if failed.kind == Kind::Concurrent => {
                     return Err(Error::CommitConflict {
                         ident: ident.clone(),
