@@ -130,7 +130,8 @@ const FILTERS: &[(&str, &str)] = &[
         "[UUID]",
     ),
     (r#"(snapshot_id"?:? +"?)-?\d{10,}"#, "${1}[SNAPSHOT]"),
-    (r"\b\d{18,19}\b", "[SNAPSHOT]"),
+    // Random numbers below 2^63: a short one is rare, and comes.
+    (r"\b\d{14,19}\b", "[SNAPSHOT]"),
     (r#"(_ms"?: )\d{12,}"#, "${1}[MS]"),
     (r"\d+\.\d+ ?(s|ms)\b", "[TIME]"),
     (r" +\n", "\n"),
