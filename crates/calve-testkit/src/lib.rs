@@ -11,9 +11,14 @@ pub mod xml;
 
 use std::path::{Path, PathBuf};
 
-/// The root of the workspace.
+/// The root of the workspace, whose crates all lie in `crates/`.
+///
+/// Cargo tells the folder of the package at hand when it runs a test. What was compiled in may be another
+/// clone's, since clones that share a target folder share what is built in it.
 pub fn workspace_root() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let package = std::env::var_os("CARGO_MANIFEST_DIR");
+    let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let root = Path::new(&package).join("../..");
     root.canonicalize().unwrap_or(root)
 }
 

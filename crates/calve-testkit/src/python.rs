@@ -31,7 +31,7 @@ pub fn spark_interpreter() -> PathBuf {
 
 /// The folder of the test kit's own scripts.
 pub fn scripts() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("python")
+    crate::workspace_root().join("crates/calve-testkit/python")
 }
 
 /// Runs Python source text, and reads the one JSON document that it prints.

@@ -129,8 +129,11 @@ fn files(folder: &Path) -> Vec<Vec<u8>> {
 }
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds");
-    files(&root.join(target))
+    files(
+        &calve_testkit::workspace_root()
+            .join("fuzz/seeds")
+            .join(target),
+    )
 }
 
 /// The documents that others broke on, where they are at hand.

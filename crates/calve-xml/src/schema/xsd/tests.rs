@@ -37,8 +37,7 @@ fn check_error(parts: &str, expected: &str) {
 
 /// The schemas of spark-xml's tests, beside the workspace where they are at hand.
 fn fixtures() -> Option<PathBuf> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/xml/spark-xml");
-    let found = root.is_dir().then_some(root);
+    let found = calve_testkit::shared_data().map(|data| data.join("xml/spark-xml"));
     if found.is_none() {
         eprintln!("skipped: the data of spark-xml's tests is not at hand");
     }
