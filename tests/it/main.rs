@@ -6,6 +6,7 @@ mod support;
 mod add_files;
 mod catalog;
 mod corpus;
+mod ctas;
 mod general;
 mod glue;
 mod interop;

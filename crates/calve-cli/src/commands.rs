@@ -3,6 +3,7 @@
 mod add_files;
 mod completions;
 mod crawl;
+mod ctas;
 mod drop;
 mod finalize;
 mod man;
@@ -72,6 +73,7 @@ pub(crate) fn split(cli: Cli) -> (Command, GlobalFlags) {
         Command::Swap(command) => std::mem::take(&mut command.globals),
         Command::Rollback(command) => std::mem::take(&mut command.globals),
         Command::Finalize(command) => std::mem::take(&mut command.globals),
+        Command::Ctas(command) => std::mem::take(&mut command.globals),
         Command::Verify(command) => std::mem::take(&mut command.globals),
         Command::Sync(command) => std::mem::take(&mut command.globals),
         Command::Crawl(command) => std::mem::take(&mut command.globals),
@@ -111,6 +113,11 @@ impl Context {
 
     /// Runs a command to its end, and tells what went wrong.
     pub(crate) fn run(&self, command: Command) -> ExitStatus {
+        let interrupted = if matches!(command, Command::Ctas(_)) {
+            "interrupted; the same command goes on after the last batch that was committed"
+        } else {
+            "interrupted; nothing was committed"
+        };
         let result = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -125,7 +132,7 @@ impl Context {
         self.bars.clear();
         match result {
             Ok(ExitStatus::Interrupted) => {
-                self.printer.warning("interrupted; nothing was committed");
+                self.printer.warning(interrupted);
                 ExitStatus::Interrupted
             }
             Ok(status) => status,
@@ -218,6 +225,7 @@ impl Context {
             Command::Rollback(command) => Box::pin(rollback::rollback(self, command.flags)).await,
             Command::Finalize(command) => Box::pin(finalize::finalize(self, command.flags)).await,
             Command::Crawl(command) => Box::pin(crawl::crawl(self, *command.flags)).await,
+            Command::Ctas(command) => Box::pin(ctas::ctas(self, *command.flags)).await,
             Command::Sql(command) => sql::sql(self, command.flags).await,
             Command::Tables(command) => tables::tables(self, command.flags).await,
             Command::Show(command) => show::show(self, command.flags).await,

@@ -1,6 +1,7 @@
 //! Every flag, as the user types it. Nothing here decides: see [`crate::settings`].
 
 mod crawl;
+mod ctas;
 mod migrate;
 mod xml;
 
@@ -12,6 +13,7 @@ use clap_complete::Shell;
 use crate::status::EXIT_STATUS_HELP;
 
 pub(crate) use crawl::{CrawlFlags, CrawlFormatFlag};
+pub(crate) use ctas::{CtasFlags, LakeFormatFlag};
 pub(crate) use migrate::{
     FinalizeFlags, MigrateFlags, ProofFlag, RollbackFlags, SnapshotFlags, SwapFlags,
 };
@@ -55,6 +57,13 @@ pub(crate) enum Command {
     Rollback(WithGlobals<RollbackFlags>),
     /// Make a migration final: the table owns its files, and nothing is kept to go back to
     Finalize(WithGlobals<FinalizeFlags>),
+    /// Rewrite the rows of a source into a new table, batch by batch
+    /// SOURCE is a folder or a file of Parquet, a Hive-style table of the Glue catalog
+    /// (`glue:db.table`) or an Iceberg table (`iceberg:db.table`). Each batch is one snapshot,
+    /// compared with what was read before it is committed. When the run is cut off, the same command
+    /// goes on where it ended. Types that Iceberg lacks become those it has: milliseconds and
+    /// nanoseconds microseconds, INT96 instants, unsigned integers wider ones.
+    Ctas(WithGlobals<Box<CtasFlags>>),
     /// Prove that a source and a table hold the same rows
     Verify(WithGlobals<VerifyFlags>),
     /// Bring a table in step with a lake that goes on changing

@@ -6,6 +6,7 @@
 mod add_files;
 mod catalog;
 mod crawl;
+mod ctas;
 mod environment;
 mod error;
 mod file;
@@ -23,6 +24,7 @@ use calve::migrate::journal::FailPoint;
 pub(crate) use add_files::AddFilesSettings;
 pub(crate) use catalog::CatalogSettings;
 pub(crate) use crawl::{CrawlFormat, CrawlSettings};
+pub(crate) use ctas::CtasSettings;
 pub(crate) use environment::Environment;
 pub(crate) use error::Error;
 pub(crate) use migrate::{

@@ -99,6 +99,90 @@ pub enum Error {
         #[source]
         source: iceberg::Error,
     },
+    /// The table is there, and no unfinished run of the same rewrite made it.
+    #[error("table {table} exists already")]
+    TargetExists {
+        /// The table.
+        table: TableIdent,
+    },
+    /// The table is an unfinished rewrite's that was told to do something else.
+    #[error("table {table} is that of the unfinished migration {id}, which has other options")]
+    OtherMigration {
+        /// The table.
+        table: TableIdent,
+        /// The migration.
+        id: MigrationId,
+    },
+    /// The table would lie inside of its source, or around it.
+    #[error("the table at {location} would overlap its source at {source_location}")]
+    Overlap {
+        /// Where the table would lie.
+        location: Location,
+        /// Where the source lies.
+        source_location: Location,
+    },
+    /// A file of the source changed while it was read.
+    #[error("{file} {change} since the source was listed")]
+    SourceChanged {
+        /// The file.
+        file: Location,
+        /// `is gone`, `is another`.
+        change: &'static str,
+    },
+    /// The source changed since an earlier run of the migration.
+    #[error("the source changed since migration {id} began: batch {batch} is not what it was")]
+    SourceDiffers {
+        /// The migration.
+        id: MigrationId,
+        /// The first batch that differs.
+        batch: u64,
+    },
+    /// Another run goes on with the migration.
+    #[error("another run goes on with migration {id}")]
+    TakenOver {
+        /// The migration.
+        id: MigrationId,
+    },
+    /// What was written of a batch is not what was read.
+    #[error("batch of {batch}: {what}: {read} were read, and {written} written")]
+    BatchDiffers {
+        /// Which rows it has.
+        batch: String,
+        /// What differs.
+        what: String,
+        /// What was read.
+        read: String,
+        /// What was written.
+        written: String,
+    },
+    /// A column has too many values to make a batch of each.
+    #[error("column `{column}` has more than {limit} values, too many for batches")]
+    TooManyBatches {
+        /// The column.
+        column: String,
+        /// How many it may have.
+        limit: usize,
+    },
+    /// The source's files do not say how many rows they have.
+    #[error("the files do not say how many rows they have")]
+    RowsUnknown,
+    /// A column that cannot tell batches apart.
+    #[error("column `{column}` cannot make batches")]
+    BatchColumn {
+        /// The column.
+        column: String,
+    },
+    /// A column's type has no place in an Iceberg table.
+    #[error("column `{column}`: Iceberg has no type for {found}")]
+    NoType {
+        /// The column, dotted.
+        column: String,
+        /// Its type.
+        found: arrow::datatypes::DataType,
+    },
+    /// The rows cannot be read.
+    #[error(transparent)]
+    Query(#[from] calve_query::Error),
     /// A migration of that id has a journal already.
     #[error("migration {id} has begun already: {location}")]
     JournalExists {
@@ -142,7 +226,7 @@ pub enum Error {
     },
     /// The table is there already.
     #[error("table {table} exists")]
-    TargetExists {
+    NameTaken {
         /// The table.
         table: TableIdent,
     },
@@ -173,7 +257,7 @@ pub enum Error {
     },
     /// The source changed while it was worked on.
     #[error("{source_name} changed meanwhile: {change}")]
-    SourceChanged {
+    EntryChanged {
         /// The source, as the user named it.
         source_name: String,
         /// What changed.
@@ -296,6 +380,7 @@ impl Failure for Error {
     fn is_retryable(&self) -> bool {
         match self {
             Self::Storage(error) => error.is_retryable(),
+            Self::Query(error) => error.is_retryable(),
             Self::Footer(error) => error.is_retryable(),
             Self::Lake(error) => error.is_retryable(),
             Self::Table(error) => error.is_retryable(),
@@ -304,6 +389,7 @@ impl Failure for Error {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of error")]
     fn hint(&self) -> Option<String> {
         match self {
             Self::TargetMissing { .. } => Some("create the table first, or leave out --no-create".to_owned()),
@@ -333,6 +419,33 @@ impl Failure for Error {
             Self::SchemaWouldChange { .. } => Some(
                 "let the table's schema grow, or leave the new columns out of the rows".to_owned(),
             ),
+            Self::TargetExists { .. } => Some("name another table, or drop this one first".to_owned()),
+            Self::OtherMigration { .. } => Some(
+                "run the command that began it again, or drop the table and begin anew".to_owned(),
+            ),
+            Self::Overlap { .. } => Some("give the table another --location".to_owned()),
+            Self::SourceChanged { .. } => Some(
+                "run the same command again once nobody writes to the source".to_owned(),
+            ),
+            Self::SourceDiffers { .. } => {
+                Some("drop the table, and rewrite the source as it is now".to_owned())
+            }
+            Self::TakenOver { .. } => Some("let the other run end".to_owned()),
+            Self::BatchDiffers { .. } => Some(
+                "nothing of the batch was committed; look whether the source changed, and run the \
+                 same command again"
+                    .to_owned(),
+            ),
+            Self::TooManyBatches { .. } | Self::BatchColumn { .. } => Some(
+                "name a column of whole numbers, dates or text with few values, or use \
+                 bytes=SIZE or rows=N"
+                    .to_owned(),
+            ),
+            Self::RowsUnknown => Some("cut batches by bytes=SIZE".to_owned()),
+            Self::NoType { .. } => {
+                Some("cast the column with --select, or leave it out".to_owned())
+            }
+            Self::Query(error) => error.hint(),
             Self::JournalMissing { .. } | Self::MigrationId(_) => {
                 Some("list the migrations of a table with `calve show TABLE --migrations`".to_owned())
             }
@@ -341,14 +454,14 @@ impl Failure for Error {
             }
             Self::JournalVersion { .. } => Some("use the release that wrote it, or a later one".to_owned()),
             Self::Iceberg { .. } | Self::Rows { .. } | Self::JournalDocument { .. } => None,
-            Self::TargetExists { .. } => Some("choose another name, or drop the table first".to_owned()),
+            Self::NameTaken { .. } => Some("choose another name, or drop the table first".to_owned()),
             Self::LocationOverlaps { .. } => {
                 Some("name a folder outside of the source with --location".to_owned())
             }
             Self::CannotMigrate { .. } => {
                 Some("make a new table of its rows with `ctas`".to_owned())
             }
-            Self::SourceChanged { .. } => Some("run the same command again".to_owned()),
+            Self::EntryChanged { .. } => Some("run the same command again".to_owned()),
             Self::NotProven { .. } | Self::NoUndo { .. } | Self::WrongState { .. } | Self::UndoIncomplete { .. } => None,
             Self::Storage(error) => error.hint(),
             Self::Footer(error) => error.hint(),

@@ -1,6 +1,7 @@
 //! Lake → table: the ways in which files that already lie in a lake become an Iceberg table.
 //!
 //! * [`AddFiles`]: in place. The files stay where and as they are; one new snapshot refers to them.
+//! * [`Ctas`]: rewritten, batch by batch, into a new table with its own partitions, order and types.
 //! * [`Sync`]: as [`AddFiles`], again and again, for a lake that goes on changing.
 //! * [`Crawl`] enters a folder of Parquet files into Glue as a Hive-style table, and [`RegisterHive`] any
 //!   files whose columns are known.
@@ -11,6 +12,7 @@
 
 mod add_files;
 pub mod crawl;
+pub mod ctas;
 mod error;
 pub mod finalize;
 pub mod ingest;
@@ -20,6 +22,7 @@ mod partition_by;
 pub mod register_hive;
 pub mod rollback;
 pub mod snapshot;
+mod sort_by;
 pub mod swap;
 pub mod sync;
 mod undo;
@@ -29,6 +32,7 @@ pub use add_files::{
     OnUnsafe, Plan, REPORT_LIST_LIMIT, Refused, Report, SeenFinding, SkippedFile,
 };
 pub use crawl::Crawl;
+pub use ctas::{BatchBy, Ctas, CtasSource, LakeFormat};
 pub use error::{Error, Result};
 pub use finalize::Finalize;
 pub use ingest::Ingest;
@@ -37,5 +41,6 @@ pub use partition_by::{PartitionBy, PartitionByError};
 pub use register_hive::RegisterHive;
 pub use rollback::Rollback;
 pub use snapshot::Snapshot;
+pub use sort_by::{SortBy, SortByError};
 pub use swap::Swap;
 pub use sync::Sync;

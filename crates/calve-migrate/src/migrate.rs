@@ -414,7 +414,7 @@ impl Migrate {
         let (Some(staged), true) = (&undo.staged, now.same_as(undo.partitions)) else {
             undo::drop_backup(metastore, &undo).await?;
             self.give_up(&undo, &mut journal).await?;
-            return Err(Error::SourceChanged {
+            return Err(Error::EntryChanged {
                 source_name: format!("glue:{}", self.table),
                 change: "partitions were added, changed or taken away".to_owned(),
             });

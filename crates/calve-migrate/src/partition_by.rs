@@ -12,6 +12,13 @@ pub struct PartitionByError {
     problem: String,
 }
 
+impl PartitionByError {
+    /// What is wrong with the field.
+    pub(crate) fn problem(&self) -> &str {
+        &self.problem
+    }
+}
+
 /// The partition fields of a new table: columns and what is made of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PartitionBy {
@@ -51,6 +58,17 @@ impl PartitionBy {
         self.fields.iter().map(column).collect()
     }
 
+    /// The same fields, with the columns spelled as the schema spells them, where it has none of the exact
+    /// name and one in another case.
+    #[must_use]
+    pub fn spelled_as(&self, schema: &Schema) -> Self {
+        let fields = self.fields.iter();
+        let fields = fields.map(|(column, transform)| (spelling(schema, column), *transform));
+        Self {
+            fields: fields.collect(),
+        }
+    }
+
     /// The spec for a schema; fields are named as Spark names them (`ts_day`, `id_bucket`, `name_trunc`).
     ///
     /// # Errors
@@ -70,8 +88,22 @@ impl PartitionBy {
     }
 }
 
+/// How a schema spells a column: exactly so, or else in one other case.
+pub(crate) fn spelling(schema: &Schema, column: &str) -> String {
+    if schema.field_by_name(column).is_some() {
+        return column.to_owned();
+    }
+    let names = schema.field_id_to_name_map();
+    let lower = column.to_lowercase();
+    let mut alike = names.values().filter(|name| name.to_lowercase() == lower);
+    match (alike.next(), alike.next()) {
+        (Some(only), None) => only.clone(),
+        _ => column.to_owned(),
+    }
+}
+
 /// Splits at the commas outside of parentheses and backticks.
-fn split(text: &str) -> Vec<&str> {
+pub(crate) fn split(text: &str) -> Vec<&str> {
     let (mut depth, mut quoted, mut start) = (0_i32, false, 0);
     let mut parts = Vec::new();
     for (at, byte) in text.bytes().enumerate() {
@@ -90,7 +122,8 @@ fn split(text: &str) -> Vec<&str> {
     parts
 }
 
-fn field(text: &str) -> Result<(String, Transform), PartitionByError> {
+/// Reads one field: a column or a transform of one.
+pub(crate) fn field(text: &str) -> Result<(String, Transform), PartitionByError> {
     let call = text
         .strip_suffix(')')
         .and_then(|text| text.split_once('('))

@@ -131,7 +131,7 @@ impl Snapshot {
     async fn check(&self) -> Result<Location> {
         match self.catalog.load_table(&self.table).await {
             Ok(_) | Err(calve_catalog::Error::NotIceberg { .. }) => {
-                return Err(Error::TargetExists {
+                return Err(Error::NameTaken {
                     table: self.table.clone(),
                 });
             }

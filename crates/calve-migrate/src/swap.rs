@@ -310,7 +310,7 @@ pub(crate) async fn undo(catalog: &dyn Catalog, journal: &Journal, table: &Table
         Err(CatalogError::TableExists { .. }) => {
             let found = catalog.load_table(new).await?;
             if found.metadata().uuid() != table.metadata().uuid() {
-                return Err(Error::TargetExists { table: new.clone() });
+                return Err(Error::NameTaken { table: new.clone() });
             }
         }
         Err(error) => return Err(error.into()),

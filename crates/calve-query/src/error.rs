@@ -49,6 +49,14 @@ pub enum Error {
         #[source]
         source: iceberg::Error,
     },
+    /// A file of text is not what it should be.
+    #[error("{location}: {problem}")]
+    Text {
+        /// The file, or the lake.
+        location: Location,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A footer could not be read.
     #[error(transparent)]
     Footer(#[from] calve_lake::footer::FooterError),

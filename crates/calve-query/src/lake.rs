@@ -1,5 +1,6 @@
 //! Parquet lakes as DataFusion tables.
 
+mod cures;
 mod union;
 
 use std::collections::{HashMap, HashSet};
@@ -26,6 +27,8 @@ use crate::read::{
     support,
 };
 use crate::{Error, Result};
+use cures::cure;
+pub use cures::{Cures, Int96Zone, Int96ZoneError, Nanoseconds};
 use union::{ColumnUnion, Unusable};
 
 /// What is counted while a lake's columns are learnt.
@@ -44,10 +47,9 @@ pub struct LakeTable {
     files: Vec<File>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct File {
-    location: Location,
-    size: u64,
+    info: LakeFile,
     rows: u64,
     constants: Arc<Constants>,
 }
@@ -60,6 +62,18 @@ struct File {
 /// # Errors
 /// When the lake cannot be listed or a footer cannot be read.
 pub async fn lake_provider(lake: &Lake) -> Result<LakeTable> {
+    read(lake, None).await
+}
+
+/// As [`lake_provider`], with columns of types that no Iceberg table holds read as those it holds.
+///
+/// # Errors
+/// As [`lake_provider`].
+pub async fn cured_lake_provider(lake: &Lake, cures: Cures) -> Result<LakeTable> {
+    read(lake, Some(cures)).await
+}
+
+async fn read(lake: &Lake, cures: Option<Cures>) -> Result<LakeTable> {
     let keys = lake.partition_keys();
     let partition_columns: Vec<_> = keys
         .iter()
@@ -68,7 +82,12 @@ pub async fn lake_provider(lake: &Lake) -> Result<LakeTable> {
     let mut union = SchemaUnion::for_new_table(&partition_columns);
     let mut policy = TypePolicy {
         // What is only looked at may hold more than a table of format version 2.
-        format_version: FormatVersion::V3,
+        format_version: cures
+            .as_ref()
+            .map_or(FormatVersion::V3, |cures| cures.format_version),
+        int96_is_instant: cures
+            .as_ref()
+            .is_none_or(|cures| cures.int96 != Int96Zone::Local),
         ..TypePolicy::default()
     };
     if let Some(columns) = lake.hive_columns() {
@@ -76,7 +95,10 @@ pub async fn lake_provider(lake: &Lake) -> Result<LakeTable> {
         let columns: Vec<HiveColumn> = columns.iter().map(hive_column).collect();
         union.seed(&columns).map_err(of)?;
         let seeded = union.schema().map_err(of)?;
-        policy = TypePolicy::for_table(&seeded, policy.format_version);
+        policy = TypePolicy {
+            int96_is_instant: policy.int96_is_instant,
+            ..TypePolicy::for_table(&seeded, policy.format_version)
+        };
     }
     let schemas = SchemaCache::new(policy);
     let mut union = ColumnUnion::new(union, keys);
@@ -103,7 +125,12 @@ pub async fn lake_provider(lake: &Lake) -> Result<LakeTable> {
     let stage = Stage::start(lake.progress().as_ref(), STAGE, Some(lake.totals().files));
     while let Some((file, footer)) = footers.try_next().await? {
         stage.advance(1);
-        union.absorb(&schemas.get(&footer), &file.location)?;
+        let schema = schemas.get(&footer);
+        let schema = match &cures {
+            Some(_) => cure(&schema),
+            None => schema,
+        };
+        union.absorb(&schema, &file.location)?;
         let rows = footer
             .row_groups()
             .iter()
@@ -112,11 +139,10 @@ pub async fn lake_provider(lake: &Lake) -> Result<LakeTable> {
         files.push(File {
             rows: u64::try_from(rows).unwrap_or(0),
             constants: partitions.of(&file)?,
-            location: file.location,
-            size: file.size,
+            info: file,
         });
     }
-    LakeTable::new(lake, union, files)
+    LakeTable::new(lake, union, files, cures)
 }
 
 fn hive_column(column: &calve_catalog::HiveColumn) -> HiveColumn {
@@ -135,7 +161,12 @@ fn union_error(location: &Location, source: calve_parquet::Error) -> Error {
 }
 
 impl LakeTable {
-    fn new(lake: &Lake, union: ColumnUnion, files: Vec<File>) -> Result<Self> {
+    fn new(
+        lake: &Lake,
+        union: ColumnUnion,
+        files: Vec<File>,
+        cures: Option<Cures>,
+    ) -> Result<Self> {
         let (schema, mapping, unusable) = union.finish(lake.root())?;
         let columns = TableColumns::new(Arc::new(schema), Some(mapping)).map_err(|source| {
             Error::Unreadable {
@@ -143,6 +174,7 @@ impl LakeTable {
                 source,
             }
         })?;
+        let columns = columns.with_cures(cures);
         Ok(Self {
             root: lake.root().clone(),
             scan: Arc::new(ScanTable::new(columns, lake.storage().clone())),
@@ -164,6 +196,36 @@ impl LakeTable {
     /// The names of its partition keys.
     pub fn partition_keys(&self) -> &HashSet<String> {
         &self.constant
+    }
+
+    /// Its files, each with the number of its rows, in the order of the lake's listing.
+    pub fn files(&self) -> impl ExactSizeIterator<Item = (&LakeFile, u64)> {
+        self.files.iter().map(|file| (&file.info, file.rows))
+    }
+
+    /// The same table with some of its files only, by their places in [`LakeTable::files`]. Places that
+    /// are none are passed over.
+    #[must_use]
+    pub fn with_files(&self, places: &[usize]) -> Self {
+        let files = places.iter().filter_map(|place| self.files.get(*place));
+        Self {
+            root: self.root.clone(),
+            scan: Arc::clone(&self.scan),
+            constant: self.constant.clone(),
+            unusable: self.unusable.clone(),
+            files: files.cloned().collect(),
+        }
+    }
+
+    /// Columns that no query can use, each with the reason.
+    pub fn unusable_columns(&self) -> impl Iterator<Item = (&str, Error)> {
+        let unusable = self.unusable.iter();
+        unusable.map(|(name, why)| (name.as_str(), why.error()))
+    }
+
+    /// The table's columns in Iceberg's types, with the notes that a metastore has on them.
+    pub fn iceberg_schema(&self) -> &iceberg::spec::Schema {
+        self.scan.columns.schema()
     }
 
     /// Refuses a query that uses a column which cannot be read.
@@ -269,8 +331,9 @@ impl TableProvider for LakeTable {
         for (file, _) in all.into_iter().zip(keep).filter(|(_, keep)| *keep) {
             rows += file.rows;
             files.push(ScanFile {
-                location: file.location.clone(),
-                size: file.size,
+                location: file.info.location.clone(),
+                size: file.info.size,
+                rows: file.rows,
                 constants: Arc::clone(&file.constants),
                 deletes: Vec::new(),
             });

@@ -22,8 +22,12 @@ mod read;
 mod session;
 mod sql;
 mod table;
+mod text;
 
 pub use error::{Error, Result};
-pub use lake::{LakeTable, lake_provider};
+pub use lake::{
+    Cures, Int96Zone, Int96ZoneError, LakeTable, Nanoseconds, cured_lake_provider, lake_provider,
+};
 pub use session::{Session, SessionOptions};
-pub use table::{IcebergTable, table_provider, table_provider_at};
+pub use table::{IcebergTable, TableFiles, table_provider, table_provider_at};
+pub use text::{TextFormat, TextTable, text_provider};

@@ -122,6 +122,7 @@ impl Planner<'_> {
             kept.files.push(ScanFile {
                 location: Location::parse(content.path.as_str())?,
                 size: content.size_bytes,
+                rows: content.record_count,
                 constants: container.constants,
                 deletes,
             });

@@ -30,6 +30,9 @@ use crate::{Error, Result};
 /// The namespace of tables that are named without one.
 const DEFAULT_NAMESPACE: &str = "default";
 
+/// What the table is called that [`Session::select_from`] reads.
+const SOURCE: &str = "source";
+
 /// The bounds of a [`Session`].
 #[derive(Debug, Clone, Default)]
 pub struct SessionOptions {
@@ -86,6 +89,35 @@ impl Session {
     /// # Errors
     /// When the query is wrong, would change something, or names what is not there.
     pub async fn sql(&self, query: &str) -> Result<DataFrame> {
+        self.plan_query(query, None).await
+    }
+
+    /// Plans the reading of some table: `select` is a list of SQL expressions (all columns when `None`),
+    /// `filter` a condition. Both may use the table's columns and, in subqueries, all that
+    /// [`Session::sql`] knows.
+    ///
+    /// # Errors
+    /// As [`Session::sql`].
+    pub async fn select_from(
+        &self,
+        table: Arc<dyn TableProvider>,
+        select: Option<&str>,
+        filter: Option<&str>,
+    ) -> Result<DataFrame> {
+        let select = select.unwrap_or("*");
+        // On lines of their own, so that a comment at an end swallows nothing.
+        let query = match filter {
+            Some(filter) => format!("SELECT {select}\nFROM {SOURCE} WHERE ({filter}\n)"),
+            None => format!("SELECT {select}\nFROM {SOURCE}"),
+        };
+        self.plan_query(&query, Some(table)).await
+    }
+
+    async fn plan_query(
+        &self,
+        query: &str,
+        source: Option<Arc<dyn TableProvider>>,
+    ) -> Result<DataFrame> {
         let taken = take_versions(query)?;
         let state = self.context.state();
         let dialect = state.config().options().sql_parser.dialect;
@@ -101,7 +133,14 @@ impl Session {
         let mut replacements = HashMap::new();
         let mut spellings = Spellings::default();
         for name in table_names(&statement, &taken) {
-            let Some((provider, ident)) = self.find(&name).await? else {
+            let given = source
+                .as_ref()
+                .filter(|_| matches!(name.parts.as_slice(), [(only, _)] if only == SOURCE));
+            let found = match given {
+                Some(provider) => Some((Arc::clone(provider), None)),
+                None => self.find(&name).await?,
+            };
+            let Some((provider, ident)) = found else {
                 continue;
             };
             spellings.add_fields(provider.schema().fields());
@@ -298,6 +337,13 @@ fn context(options: &SessionOptions, catalog: &str) -> Result<SessionContext> {
     // Names are found in any case by `sql::respell` instead.
     settings.sql_parser.enable_ident_normalization = false;
     settings.sql_parser.map_string_types_to_utf8view = false;
+
+    if let Some(bytes) = options.memory_bytes {
+        // What each sort keeps back for merging what it spilled, which DataFusion does not scale down.
+        let share = bytes / 8 / settings.execution.target_partitions.max(1) as u64;
+        let kept = &mut settings.execution.sort_spill_reservation_bytes;
+        *kept = usize::try_from(share).unwrap_or(usize::MAX).min(*kept);
+    }
 
     let mut disk = DiskManagerBuilder::default();
     if let Some(folder) = &options.spill_dir {

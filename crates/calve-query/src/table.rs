@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use calve_base::Location;
 use calve_catalog::Table;
 use calve_parquet::{NAME_MAPPING_PROPERTY, NameMapping};
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
 use datafusion::datasource::TableType;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
@@ -15,7 +17,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use iceberg::spec::{PartitionSpec, Schema, SnapshotRef, Transform};
 
 use crate::plan::{Planner, PrimitiveColumns, top_level};
-use crate::read::{Filters, ScanTable, TableColumns, Wanted, plan, support};
+use crate::read::{Filters, ScanFile, ScanTable, TableColumns, Wanted, plan, support};
 use crate::sql::{Version, snapshot_at};
 use crate::{Error, Result};
 
@@ -77,6 +79,95 @@ impl IcebergTable {
         self.snapshot
             .as_ref()
             .map(|snapshot| snapshot.snapshot_id())
+    }
+}
+
+/// All files of a snapshot as a table, which can be read in parts.
+#[derive(Debug, Clone)]
+pub struct TableFiles {
+    scan: Arc<ScanTable>,
+    files: Vec<ScanFile>,
+}
+
+impl IcebergTable {
+    /// Lists the files of the snapshot. Rows that delete files take away stay away.
+    ///
+    /// # Errors
+    /// When the manifests cannot be read.
+    pub async fn table_files(&self, session: &dyn Session) -> Result<TableFiles> {
+        let schema = self.scan.columns.arrow();
+        let filters = Arc::new(Filters::new(session, schema, &[], &self.constant)?);
+        let planner = Planner {
+            table: &self.table,
+            schema: self.scan.columns.schema(),
+            primitives: &self.primitives,
+            filters: &filters,
+        };
+        let (mut files, _) = planner.files(self.snapshot.as_ref()).await?;
+        files.sort_by(|left, right| left.location.as_str().cmp(right.location.as_str()));
+        Ok(TableFiles {
+            scan: Arc::clone(&self.scan),
+            files,
+        })
+    }
+
+    /// The schema that is read.
+    pub fn iceberg_schema(&self) -> &Schema {
+        self.scan.columns.schema()
+    }
+}
+
+impl TableFiles {
+    /// Each file's location, size in bytes and number of rows (deleted ones included), in the order of
+    /// their locations.
+    pub fn files(&self) -> impl ExactSizeIterator<Item = (&Location, u64, u64)> {
+        let files = self.files.iter();
+        files.map(|file| (&file.location, file.size, file.rows))
+    }
+
+    /// The same table with some of its files only, by their places in [`TableFiles::files`]. Places that
+    /// are none are passed over.
+    #[must_use]
+    pub fn with_files(&self, places: &[usize]) -> Self {
+        let files = places.iter().filter_map(|place| self.files.get(*place));
+        Self {
+            scan: Arc::clone(&self.scan),
+            files: files.cloned().collect(),
+        }
+    }
+}
+
+#[async_trait]
+impl TableProvider for TableFiles {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.scan.columns.arrow())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let wanted = Wanted { projection, limit };
+        let scan = Arc::clone(&self.scan);
+        plan(session, scan, self.files.clone(), Precision::Absent, wanted)
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
+        let nothing = HashSet::new();
+        Ok(filters
+            .iter()
+            .map(|filter| support(filter, &nothing))
+            .collect())
     }
 }
 

@@ -259,6 +259,19 @@ fn read_exactly(file: &mut File, range: Range<u64>) -> std::io::Result<Bytes> {
     Ok(bytes.into())
 }
 
+/// The longest name that a temporary one may carry along: file systems end at 255 bytes.
+const CARRIED_NAME_BYTES: usize = 180;
+
+/// A hidden name that tells whose it is, so that what a killed process left can be found.
+fn temporary_name(path: &FilePath) -> String {
+    let id = uuid::Uuid::new_v4();
+    let name = path.file_name().and_then(std::ffi::OsStr::to_str);
+    match name.filter(|name| name.len() <= CARRIED_NAME_BYTES) {
+        Some(name) => format!(".calve-{id}-{name}.tmp"),
+        None => format!(".calve-{id}.tmp"),
+    }
+}
+
 /// A file under its temporary name, which is removed when it is not published.
 struct Staged {
     temporary: PathBuf,
@@ -270,7 +283,7 @@ impl Staged {
     /// Begins a file, and the folders above it.
     fn new(path: PathBuf) -> std::io::Result<(Self, File)> {
         let folder = path.parent().unwrap_or(FilePath::new("/"));
-        let temporary = folder.join(format!(".calve-{}.tmp", uuid::Uuid::new_v4()));
+        let temporary = folder.join(temporary_name(&path));
         let file = match File::create_new(&temporary) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 fs_err::create_dir_all(folder)?;

@@ -195,6 +195,14 @@ pub enum Error {
         #[source]
         source: Box<calve_catalog::Error>,
     },
+    /// A snapshot whose leftovers are looked for was committed.
+    #[error("table {ident} has snapshot {snapshot_id}: its files are in use")]
+    SnapshotExists {
+        /// The table.
+        ident: TableIdent,
+        /// The snapshot.
+        snapshot_id: i64,
+    },
     /// Rows cannot be written into the table.
     #[error(transparent)]
     Data(#[from] DataError),

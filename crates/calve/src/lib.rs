@@ -53,7 +53,7 @@
 //! | [`footer`] | what a Parquet footer means to Iceberg |
 //! | [`table`] | the write path: manifests, snapshots, [`DropTable`], [`RegisterTable`] |
 //! | [`query`] | [`Session`] |
-//! | [`migrate`] | [`AddFiles`], [`Sync`], [`Snapshot`], [`Migrate`], [`Swap`], [`Rollback`], [`Finalize`], [`Ingest`], [`Crawl`], [`RegisterHive`] |
+//! | [`migrate`] | [`AddFiles`], [`Sync`], [`Ctas`], [`Snapshot`], [`Migrate`], [`Swap`], [`Rollback`], [`Finalize`], [`Ingest`], [`Crawl`], [`RegisterHive`] |
 //! | [`verify`] | [`Verify`] |
 //! | [`xml`] | nested XML: [`InferSchema`](xml::InferSchema), [`Convert`](xml::Convert) |
 
@@ -69,7 +69,7 @@ pub use calve_verify as verify;
 pub use calve_xml as xml;
 
 pub use calve_migrate::{
-    AddFiles, Crawl, Finalize, Ingest, Migrate, RegisterHive, Rollback, Snapshot, Swap, Sync,
+    AddFiles, Crawl, Ctas, Finalize, Ingest, Migrate, RegisterHive, Rollback, Snapshot, Swap, Sync,
 };
 pub use calve_query::Session;
 pub use calve_table::{DropTable, RegisterTable};

@@ -57,6 +57,18 @@ pub(crate) enum Error {
     /// Nothing says which element is a row.
     #[error("--row-tag is missing: it says which element is a row")]
     NoRowTag,
+    /// Files of a format that is not read.
+    #[error("{format} files are not read: only Parquet, CSV and JSON are")]
+    Format { format: &'static str },
+    /// A text is no list of sort fields.
+    #[error("--sort-by: {0}")]
+    SortBy(#[from] calve::migrate::SortByError),
+    /// A text is no way to cut batches.
+    #[error("--batch-by: {0}")]
+    BatchBy(#[from] calve::migrate::ctas::BatchByError),
+    /// A text is no time zone.
+    #[error("--int96-zone: {0}")]
+    Int96Zone(#[from] calve::query::Int96ZoneError),
     /// A flag that would do nothing.
     #[error("{flag} has no effect here: {reason}")]
     Useless {

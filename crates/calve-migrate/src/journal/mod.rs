@@ -215,6 +215,18 @@ impl Journal {
         Ok(self.storage.delete(&location).await?)
     }
 
+    /// Deletes the journal: nothing came of the migration.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn discard(&self) -> Result<()> {
+        let (_, files) = self.storage.list_folder(&self.folder).await?;
+        for file in files {
+            self.storage.delete(&file.location).await?;
+        }
+        Ok(())
+    }
+
     /// Writes a document of the operation's own, such as one page of an undo record. The name is a
     /// plain file name.
     ///

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use calve_lake::Source;
-use calve_migrate::AddFiles;
+use calve_migrate::{AddFiles, Ctas, CtasSource, LakeFormat, PartitionBy, SortBy};
 use calve_testkit::moto::Moto;
 use calve_testkit::{lakes, python, s3};
 use serde_json::json;
@@ -82,22 +82,26 @@ async fn a_hive_table_of_glue() {
         ident: format!("{database}.days").parse().unwrap(),
     };
     let table = format!("{database}.days_iceberg");
-    let report = AddFiles::new(Arc::clone(&catalog), source, table.parse().unwrap())
+    let report = AddFiles::new(Arc::clone(&catalog), source.clone(), table.parse().unwrap())
         .await
         .unwrap();
     assert_eq!(report.plan.refused, []);
     assert_eq!(counts(&report), (3, 6, 3));
     assert_eq!(report.plan.columns.last().unwrap(), "day: date");
+    let found_columns = report.plan.columns;
 
-    let mut arguments = vec!["--table", &table, "--catalog", "glue", "--rows"];
     let pairs: Vec<String> = properties
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    for pair in &pairs {
-        arguments.extend(["--property", pair]);
-    }
-    let found = python::run_file("read_table.py", &arguments);
+    let read = |table: &str| {
+        let mut arguments = vec!["--table", table, "--catalog", "glue", "--rows"];
+        for pair in &pairs {
+            arguments.extend(["--property", pair]);
+        }
+        python::run_file("read_table.py", &arguments)
+    };
+    let found = read(&table);
     assert_eq!(found["count"], 6);
     let days: Vec<serde_json::Value> = crate::support::column(&found, "day");
     assert_eq!(
@@ -107,4 +111,22 @@ async fn a_hive_table_of_glue() {
         2
     );
     assert_eq!(found["aggregates"]["userid"]["nulls"], 0);
+    // And rewritten: by other partitions, into a table of its own.
+    let lake = CtasSource::Lake {
+        source,
+        options: Box::default(),
+        format: LakeFormat::Parquet,
+    };
+    let table = format!("{database}.days_rewritten");
+    let report = Ctas::new(catalog, lake, table.parse().unwrap())
+        .with_partition_by(PartitionBy::parse("month(day), bucket(2, userid)").unwrap())
+        .with_sort_by(SortBy::parse("score desc").unwrap())
+        .await
+        .unwrap();
+    assert_eq!(report.added_records_count, 6);
+    assert_eq!(report.plan.columns, found_columns);
+    let rewritten = read(&table);
+    for what in ["count", "aggregates"] {
+        assert_eq!(rewritten[what], found[what], "{what}");
+    }
 }

@@ -1,4 +1,4 @@
-//! `Ingest`, and `AddFiles` over lakes of every kind, on local disk, S3 and Glue, read back by PyIceberg and DuckDB.
+//! `Ingest`, `Ctas`, and `AddFiles` over lakes of every kind, on local disk, S3 and Glue, read back by PyIceberg and DuckDB.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod ctas;
 mod glue;
 mod honest;
 mod ingest;

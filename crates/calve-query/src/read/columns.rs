@@ -12,6 +12,7 @@ use iceberg::spec::{NestedField, NestedFieldRef, Schema, Type};
 
 use super::remap::{Child, Conversion};
 use super::scalar;
+use crate::lake::{Cures, Int96Zone, Nanoseconds};
 use crate::{Error, Result};
 
 /// The key under which Arrow fields carry Iceberg's field ids.
@@ -23,6 +24,8 @@ pub(crate) struct TableColumns {
     schema: Arc<Schema>,
     arrow: SchemaRef,
     mapping: Option<NameMapping>,
+    /// How types are read that no table holds; not at all when `None`.
+    cures: Option<Cures>,
 }
 
 /// Where a column of the table comes from.
@@ -46,7 +49,14 @@ impl TableColumns {
             schema,
             arrow,
             mapping,
+            cures: None,
         })
+    }
+
+    /// Also reads types that no table holds, as those it holds.
+    pub(crate) fn with_cures(mut self, cures: Option<Cures>) -> Self {
+        self.cures = cures;
+        self
     }
 
     /// The table's schema in Arrow, with field ids.
@@ -91,6 +101,10 @@ impl TableColumns {
             column: name.to_owned(),
             problem: "the table has no such column".to_owned(),
         })?;
+        let file_has_ids = match self.cures {
+            Some(_) => file_has_ids && all_have_ids(file.fields()),
+            None => file_has_ids,
+        };
         let names = if file_has_ids {
             Names::ById
         } else {
@@ -99,7 +113,10 @@ impl TableColumns {
                 .map_or(Names::Own, |mapping| Names::Mapped(&mapping.fields))
         };
         let fields = self.schema.as_struct().fields();
-        let mut path = Path::default();
+        let mut path = Path {
+            names: Vec::new(),
+            cures: self.cures.as_ref(),
+        };
         let child = child(
             &fields[index],
             &self.arrow.fields()[index],
@@ -129,6 +146,22 @@ pub(crate) fn has_field_ids(fields: &Fields) -> bool {
     })
 }
 
+/// Whether all columns of a file, at any depth, have field ids.
+fn all_have_ids(fields: &Fields) -> bool {
+    fields.iter().all(|field| {
+        let inside = match field.data_type() {
+            DataType::Struct(fields) => all_have_ids(fields),
+            DataType::Map(entries, _) => match entries.data_type() {
+                DataType::Struct(fields) => all_have_ids(fields),
+                _ => true,
+            },
+            other => list_element(other)
+                .is_none_or(|element| all_have_ids(&Fields::from(vec![Arc::clone(element)]))),
+        };
+        inside && field.metadata().contains_key(FIELD_ID)
+    })
+}
+
 /// By what the fields of one level are found.
 #[derive(Clone, Copy)]
 enum Names<'a> {
@@ -150,7 +183,7 @@ impl Names<'_> {
         }
     }
 
-    fn find(self, target: &NestedField, file: &Fields, path: &Path) -> Result<Option<usize>> {
+    fn find(self, target: &NestedField, file: &Fields, path: &Path<'_>) -> Result<Option<usize>> {
         let mut found = None;
         for (index, candidate) in file.iter().enumerate() {
             let is_it = match self {
@@ -185,14 +218,16 @@ pub(crate) fn field_id(field: &Field) -> Option<i32> {
     field.metadata().get(FIELD_ID)?.parse().ok()
 }
 
-/// The names from the top of the schema down to a field, for errors.
-#[derive(Default)]
-struct Path(Vec<String>);
+/// The names from the top of the schema down to a field, for errors, and how its leaves are read.
+struct Path<'a> {
+    names: Vec<String>,
+    cures: Option<&'a Cures>,
+}
 
-impl Path {
+impl Path<'_> {
     fn error(&self, problem: impl Into<String>) -> Error {
         Error::Column {
-            column: self.0.join("."),
+            column: self.names.join("."),
             problem: problem.into(),
         }
     }
@@ -203,18 +238,18 @@ fn child(
     arrow: &FieldRef,
     file: &Fields,
     names: Names<'_>,
-    path: &mut Path,
+    path: &mut Path<'_>,
 ) -> Result<Child> {
-    path.0.push(target.name.clone());
+    path.names.push(target.name.clone());
     let child = match names.find(target, file, path)? {
         Some(index) => Child::Column(index, conversion(target, arrow, &file[index], names, path)?),
         None => Child::Constant(default_value(target, arrow, path)?),
     };
-    path.0.pop();
+    path.names.pop();
     Ok(child)
 }
 
-fn default_value(target: &NestedField, arrow: &Field, path: &Path) -> Result<ScalarValue> {
+fn default_value(target: &NestedField, arrow: &Field, path: &Path<'_>) -> Result<ScalarValue> {
     match (&target.initial_default, &*target.field_type) {
         (Some(value), Type::Primitive(primitive)) => scalar::literal(Some(value), primitive)
             .ok_or_else(|| path.error("its default value is not of its type")),
@@ -231,10 +266,10 @@ fn conversion(
     arrow: &FieldRef,
     file: &FieldRef,
     names: Names<'_>,
-    path: &mut Path,
+    path: &mut Path<'_>,
 ) -> Result<Conversion> {
     let inside = names.inside(target);
-    let mismatch = |path: &Path| {
+    let mismatch = |path: &Path<'_>| {
         path.error(format!(
             "the file's type {} cannot be read as {}",
             file.data_type(),
@@ -291,7 +326,12 @@ fn conversion(
             })
         }
         (Type::Primitive(_), table_type, file_type) => {
-            leaf(file_type, table_type).ok_or_else(|| mismatch(path))
+            let cured = path
+                .cures
+                .and_then(|cures| cured(file_type, table_type, cures));
+            cured
+                .or_else(|| leaf(file_type, table_type))
+                .ok_or_else(|| mismatch(path))
         }
         _ => Err(mismatch(path)),
     }
@@ -303,11 +343,11 @@ fn level(
     arrow: &FieldRef,
     file: &FieldRef,
     names: Names<'_>,
-    path: &mut Path,
+    path: &mut Path<'_>,
 ) -> Result<Conversion> {
-    path.0.push(target.name.clone());
+    path.names.push(target.name.clone());
     let conversion = conversion(target, arrow, file, names, path)?;
-    path.0.pop();
+    path.names.pop();
     Ok(conversion)
 }
 
@@ -325,6 +365,33 @@ fn list_element(data_type: &DataType) -> Option<&FieldRef> {
 fn key_value(entries: &Field) -> Option<(&FieldRef, &FieldRef)> {
     match entries.data_type() {
         DataType::Struct(fields) if fields.len() == 2 => Some((&fields[0], &fields[1])),
+        _ => None,
+    }
+}
+
+/// How a leaf type that no table holds becomes one that it holds; `None` for all others.
+fn cured(file: &DataType, table: &DataType, cures: &Cures) -> Option<Conversion> {
+    use DataType as T;
+    use TimeUnit::{Microsecond, Nanosecond};
+    match (file, table) {
+        (T::Timestamp(Nanosecond, _), T::Timestamp(Microsecond, _))
+        | (T::Time64(Nanosecond), T::Time64(Microsecond)) => Some(Conversion::Coarser(
+            table.clone(),
+            cures.nanoseconds == Nanoseconds::Truncate,
+        )),
+        // Only INT96 comes without a zone into a column of instants: the union refuses all else.
+        (T::Timestamp(Microsecond, None), T::Timestamp(Microsecond, Some(_))) => {
+            match cures.int96 {
+                Int96Zone::Zone(zone) if zone != chrono_tz::UTC => {
+                    Some(Conversion::Zoned(table.clone(), zone))
+                }
+                _ => None,
+            }
+        }
+        (T::Decimal256(_, from), T::Decimal128(_, to)) if from == to => {
+            Some(Conversion::Cast(table.clone()))
+        }
+        (T::Interval(_), T::Utf8) => Some(Conversion::Cast(table.clone())),
         _ => None,
     }
 }

@@ -17,4 +17,4 @@ pub(crate) use containers::{FileContainer, ManifestContainer};
 pub(crate) use deletes::DeleteFile;
 pub(crate) use prune::{Container, Filters, Range, support};
 pub(crate) use scan::{Wanted, plan};
-pub(crate) use source::{ScanFile, ScanTable};
+pub(crate) use source::{ScanFile, ScanTable, in_file};

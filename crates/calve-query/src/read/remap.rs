@@ -10,9 +10,13 @@ use arrow::array::{
 };
 use arrow::compute::kernels::numeric::mul;
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, FieldRef, Fields, Schema, TimeUnit};
+use arrow::datatypes::{
+    DataType, FieldRef, Fields, Int64Type, Schema, TimeUnit, TimestampMicrosecondType,
+};
 use arrow::error::ArrowError;
 use arrow::util::display::FormatOptions;
+use chrono::{DateTime, LocalResult, Offset, TimeDelta, TimeZone};
+use chrono_tz::Tz;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_plan::PhysicalExpr;
@@ -33,6 +37,11 @@ pub(crate) enum Conversion {
     Cast(DataType),
     /// A time of another unit or time zone.
     Instant(DataType),
+    /// A time of a coarser unit: nanoseconds as microseconds, cut off where that is said, else only
+    /// where no digit is lost.
+    Coarser(DataType, bool),
+    /// What clocks of a zone showed, as instants.
+    Zoned(DataType, Tz),
     /// A struct: the table's fields, and where each comes from.
     Struct(Fields, Vec<Child>),
     /// A list: the file's element, the table's, and how one becomes the other.
@@ -57,6 +66,8 @@ impl Conversion {
             Self::Same => Ok(Arc::clone(array)),
             Self::Cast(data_type) => cast_with_options(array, data_type, &STRICT),
             Self::Instant(data_type) => instant(array, data_type),
+            Self::Coarser(data_type, truncates) => coarser(array, data_type, *truncates),
+            Self::Zoned(data_type, zone) => zoned(array, data_type, *zone),
             Self::Struct(fields, children) => {
                 let array = array
                     .as_struct_opt()
@@ -130,6 +141,61 @@ fn instant(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
         .data_type(to.clone())
         .build()?;
     Ok(make_array(data))
+}
+
+/// Nanoseconds as microseconds.
+fn coarser(array: &ArrayRef, to: &DataType, truncates: bool) -> Result<ArrayRef, ArrowError> {
+    let numbers = cast_with_options(array, &DataType::Int64, &STRICT)?;
+    let numbers = numbers.as_primitive::<Int64Type>();
+    let micros: Int64Array = numbers.try_unary(|nanos| {
+        let rest = nanos.rem_euclid(1000);
+        if rest == 0 || truncates {
+            return Ok(nanos.div_euclid(1000));
+        }
+        Err(ArrowError::CastError(format!(
+            "{nanos} ns has digits beyond the microsecond"
+        )))
+    })?;
+    let data = micros
+        .to_data()
+        .into_builder()
+        .data_type(to.clone())
+        .build()?;
+    Ok(make_array(data))
+}
+
+/// The instants at which clocks of a zone showed these times. Of a time that came twice the first is
+/// meant, and one that was skipped is taken as far after the gap as it lies in it (as Java's
+/// `ZonedDateTime.ofLocal`).
+fn zoned(array: &ArrayRef, to: &DataType, zone: Tz) -> Result<ArrayRef, ArrowError> {
+    let local = array
+        .as_primitive_opt::<TimestampMicrosecondType>()
+        .ok_or_else(|| unexpected(array, "a timestamp in microseconds"))?;
+    let instants: Int64Array = local.try_unary(|micros| {
+        instant_of(micros, zone)
+            .ok_or_else(|| ArrowError::CastError(format!("{micros} us is beyond the calendar")))
+    })?;
+    let data = instants
+        .to_data()
+        .into_builder()
+        .data_type(to.clone())
+        .build()?;
+    Ok(make_array(data))
+}
+
+fn instant_of(micros: i64, zone: Tz) -> Option<i64> {
+    let local = DateTime::from_timestamp_micros(micros)?.naive_utc();
+    let instant = match zone.from_local_datetime(&local) {
+        LocalResult::Single(instant) | LocalResult::Ambiguous(instant, _) => instant,
+        // The offset from before the gap moves the time behind it.
+        LocalResult::None => {
+            let before = local.checked_sub_signed(TimeDelta::days(1))?;
+            let offset = zone.offset_from_utc_datetime(&before).fix();
+            let utc = local.checked_sub_offset(offset)?;
+            zone.from_utc_datetime(&utc)
+        }
+    };
+    Some(instant.timestamp_micros())
 }
 
 fn per_second(unit: TimeUnit) -> i64 {
@@ -259,6 +325,52 @@ mod tests {
     use arrow::array::{TimestampMicrosecondArray, TimestampMillisecondArray};
 
     use super::*;
+
+    #[track_caller]
+    fn check_clock(to: &DataType, local: &str, expected: &str) {
+        let micros = |text: &str| {
+            let time = chrono::NaiveDateTime::parse_from_str(text, "%F %T").unwrap();
+            time.and_utc().timestamp_micros()
+        };
+        let array: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![
+            Some(micros(local)),
+            None,
+        ]));
+        let zone = chrono_tz::America::New_York;
+        let found = Conversion::Zoned(to.clone(), zone).apply(&array).unwrap();
+        let wanted = TimestampMicrosecondArray::from(vec![Some(micros(expected)), None]);
+        assert_eq!(found.to_data(), wanted.with_timezone("+00:00").to_data());
+    }
+
+    #[test]
+    fn clocks_of_a_zone() {
+        let to = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
+        check_clock(&to, "2024-01-15 12:00:00", "2024-01-15 17:00:00");
+        check_clock(&to, "2024-07-15 12:00:00", "2024-07-15 16:00:00");
+        // Twice, and never.
+        check_clock(&to, "2024-11-03 01:30:00", "2024-11-03 05:30:00");
+        check_clock(&to, "2024-03-10 02:30:00", "2024-03-10 07:30:00");
+    }
+
+    #[test]
+    fn nanoseconds_lose_no_digit_unless_told() {
+        let to = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let nanos = |value| -> ArrayRef {
+            Arc::new(arrow::array::TimestampNanosecondArray::from(vec![
+                Some(value),
+                None,
+            ]))
+        };
+        let convert = |value, truncates| {
+            let converted = Conversion::Coarser(to.clone(), truncates).apply(&nanos(value));
+            converted.map(|array| array.as_primitive::<TimestampMicrosecondType>().value(0))
+        };
+        assert_eq!(convert(5_000, false).unwrap(), 5);
+        assert_eq!(convert(-5_000, false).unwrap(), -5);
+        assert_eq!(convert(-1, true).unwrap(), -1);
+        assert_eq!(convert(5_999, true).unwrap(), 5);
+        convert(5_001, false).unwrap_err();
+    }
 
     #[test]
     fn times_keep_their_instant_to_the_end_of_numbers() {

@@ -36,12 +36,14 @@ use super::reader::{FileReaderFactory, StoreReader};
 use crate::Error;
 
 /// One file of a scan, attached to DataFusion's own description of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ScanFile {
     /// Where it lies.
     pub(crate) location: Location,
     /// Its size in bytes.
     pub(crate) size: u64,
+    /// How many rows it has, deleted ones included.
+    pub(crate) rows: u64,
     /// The values that hold for all its rows.
     pub(crate) constants: Arc<Constants>,
     /// The delete files that apply to it.
@@ -362,7 +364,7 @@ fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
 }
 
 /// Names the file in an error that does not name one yet.
-pub(super) fn in_file(location: &Location, error: DataFusionError) -> DataFusionError {
+pub(crate) fn in_file(location: &Location, error: DataFusionError) -> DataFusionError {
     match Error::from(error) {
         error @ (Error::Query { .. } | Error::Column { .. }) => Error::File {
             location: location.clone(),

@@ -36,6 +36,7 @@ use self::conform::conform;
 pub use self::parquet::DEFAULT_TARGET_FILE_BYTES;
 use self::parquet::{target_file_bytes, writer_properties};
 use self::paths::Paths;
+pub(crate) use self::paths::data_folder;
 use self::split::Splitter;
 use crate::{Error, Result};
 
@@ -134,6 +135,7 @@ pub struct DataFileWriter {
     memory_bytes: usize,
     open_files: usize,
     target_bytes: u64,
+    clustered: bool,
 }
 
 /// What all files of the writer have in common.
@@ -187,6 +189,7 @@ impl DataFileWriter {
             memory_bytes: DEFAULT_WRITE_MEMORY_BYTES,
             open_files: DEFAULT_OPEN_FILES,
             target_bytes: target_file_bytes(properties)?,
+            clustered: false,
             shape: Shape {
                 arrow: Arc::new(schema_to_arrow_schema(&schema)?),
                 properties: writer_properties(properties, &schema)?,
@@ -219,6 +222,22 @@ impl DataFileWriter {
     #[must_use]
     pub fn with_target_bytes(mut self, target_bytes: u64) -> Self {
         self.target_bytes = target_bytes.max(1);
+        self
+    }
+
+    /// Gives the files this name behind their number, instead of a random id. No two writers of a table
+    /// may have the same; [`crate::Leftovers`] finds what a writer left by a part of it.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.paths.set_writer(name.into());
+        self
+    }
+
+    /// Says that all rows of a partition come one after the other: a file is ended as soon as rows of
+    /// another partition come.
+    #[must_use]
+    pub fn with_clustered_rows(mut self) -> Self {
+        self.clustered = true;
         self
     }
 
@@ -294,6 +313,9 @@ impl DataFileWriter {
 
     async fn write_part(&mut self, partition: Struct, rows: &RecordBatch) -> Result<()> {
         if !self.open.contains_key(&partition) {
+            if self.clustered {
+                self.end_all().await?;
+            }
             if self.open.len() >= self.open_files {
                 self.end_largest().await?;
             }

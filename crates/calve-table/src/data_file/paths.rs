@@ -36,20 +36,8 @@ impl Paths {
         spec: &PartitionSpec,
         writer: String,
     ) -> Result<Self> {
-        let properties = metadata.properties();
-        let hashed = properties
-            .get(OBJECT_STORAGE)
-            .is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        let own = properties.get(DATA_PATH);
-        let old = if hashed {
-            properties.get(OBJECT_STORAGE_PATH)
-        } else {
-            None
-        };
-        let folder = match own.or(old).or_else(|| properties.get(FOLDER_STORAGE_PATH)) {
-            Some(folder) => Location::parse(folder.trim_end_matches('/'))?,
-            None => Location::parse(metadata.location())?.join("data"),
-        };
+        let hashed = is_hashed(metadata);
+        let folder = data_folder(metadata)?;
         let types = value_types(metadata, spec);
         let fields = spec
             .fields()
@@ -64,6 +52,11 @@ impl Paths {
             writer,
             next: 0,
         })
+    }
+
+    /// Changes what all names have in common.
+    pub(super) fn set_writer(&mut self, writer: String) {
+        self.writer = writer;
     }
 
     /// The path of the next file of a partition.
@@ -102,6 +95,25 @@ impl Paths {
         }
         path
     }
+}
+
+fn is_hashed(metadata: &TableMetadata) -> bool {
+    let property = metadata.properties().get(OBJECT_STORAGE);
+    property.is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// The folder that a table's data files go into.
+pub(crate) fn data_folder(metadata: &TableMetadata) -> Result<Location> {
+    let properties = metadata.properties();
+    let own = properties.get(DATA_PATH);
+    let old = is_hashed(metadata).then(|| properties.get(OBJECT_STORAGE_PATH));
+    let folder = own.or(old.flatten());
+    Ok(
+        match folder.or_else(|| properties.get(FOLDER_STORAGE_PATH)) {
+            Some(folder) => Location::parse(folder.trim_end_matches('/'))?,
+            None => Location::parse(metadata.location())?.join("data"),
+        },
+    )
 }
 
 /// Encodes as HTML forms do (Java's `URLEncoder`), so that no value makes folders of its own.

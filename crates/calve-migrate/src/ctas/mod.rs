@@ -1,0 +1,246 @@
+//! Rewrites the rows of a source into a new table, batch by batch (`CREATE TABLE … AS SELECT`).
+//!
+//! The source is cut into batches of whole files. Each batch is read, brought into types that Iceberg
+//! has, distributed and sorted by the table's partitions and sort order, written into new data files,
+//! compared with what was read, and committed as one snapshot that names the migration and the batch.
+//! The first batch's commit creates the table. A [`Journal`](crate::journal::Journal) beside the table's
+//! metadata says how far each batch is, so that the same command goes on where a killed one ended:
+//! without a lost and without a doubled row, and without the files of a batch that was cut off.
+//!
+//! Memory holds the sort's buffers and open row groups, bounded by options (more spills), and the list of
+//! the source's files.
+
+mod batches;
+mod prepare;
+mod report;
+mod resume;
+mod rows;
+mod run;
+mod source;
+mod tally;
+mod target;
+mod write;
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+
+use calve_base::{Clock, Location, NoProgress, Progress, Properties, SystemClock, TableIdent};
+use calve_catalog::Catalog;
+use calve_lake::{LakeOptions, Source};
+use calve_query::{Int96Zone, Nanoseconds, SessionOptions, TextFormat};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use iceberg::spec::FormatVersion;
+
+pub use batches::{BatchBy, BatchByError, DEFAULT_BATCH_BYTES, MAXIMUM_BATCHES, PlannedBatch};
+pub use report::{Plan, Report};
+
+use crate::journal::FailPoint;
+use crate::{PartitionBy, Result, SortBy};
+
+/// How much memory a rewrite may take, unless said otherwise.
+pub const DEFAULT_MEMORY_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+
+/// Where rows come from.
+#[derive(Debug, Clone)]
+pub enum CtasSource {
+    /// A lake, by its location or by its entry in a metastore.
+    Lake {
+        /// Where it is described.
+        source: Source,
+        /// How its folders are read.
+        options: Box<LakeOptions>,
+        /// What its files are.
+        format: LakeFormat,
+    },
+    /// An Iceberg table.
+    Table {
+        /// Its catalog.
+        catalog: Arc<dyn Catalog>,
+        /// Its name.
+        ident: TableIdent,
+        /// The snapshot that is read; the current one when `None`.
+        snapshot_id: Option<i64>,
+    },
+}
+
+/// What the files of a lake are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum LakeFormat {
+    /// Parquet.
+    #[default]
+    Parquet,
+    /// Text.
+    Text(TextFormat),
+}
+
+/// Rewrites a source into a new table.
+///
+/// What is not told comes from the source: all its columns and rows. The table is not partitioned and
+/// not sorted unless told so. See [`Cures`](calve_query::Cures) for the types that change on the way.
+#[derive(Debug, Clone)]
+#[must_use = "rows are rewritten only when this is awaited"]
+pub struct Ctas {
+    catalog: Arc<dyn Catalog>,
+    source: CtasSource,
+    table: TableIdent,
+    options: Options,
+    progress: Arc<dyn Progress>,
+    clock: Arc<dyn Clock>,
+    fail_point: FailPoint,
+}
+
+/// What the builder was told.
+#[derive(Debug, Clone)]
+struct Options {
+    location: Option<Location>,
+    properties: Properties,
+    format_version: FormatVersion,
+    partition_by: PartitionBy,
+    sort_by: SortBy,
+    select: Option<String>,
+    filter: Option<String>,
+    batch_by: BatchBy,
+    int96: Int96Zone,
+    nanoseconds: Nanoseconds,
+    session: SessionOptions,
+}
+
+impl Ctas {
+    /// Rewrites `source` into `table`, which must not exist, unless it is what an unfinished run of the same
+    /// rewrite left.
+    pub fn new(catalog: Arc<dyn Catalog>, source: CtasSource, table: TableIdent) -> Self {
+        Self {
+            catalog,
+            source,
+            table,
+            options: Options {
+                location: None,
+                properties: Properties::new(),
+                format_version: FormatVersion::V2,
+                partition_by: PartitionBy::default(),
+                sort_by: SortBy::default(),
+                select: None,
+                filter: None,
+                batch_by: BatchBy::default(),
+                int96: Int96Zone::default(),
+                nanoseconds: Nanoseconds::default(),
+                session: SessionOptions::default(),
+            },
+            progress: Arc::new(NoProgress),
+            clock: Arc::new(SystemClock),
+            fail_point: FailPoint::default(),
+        }
+    }
+
+    /// Where the table lies. Default: where the catalog says.
+    pub fn with_location(mut self, location: Location) -> Self {
+        self.options.location = Some(location);
+        self
+    }
+
+    /// Sets table properties: the target size of files (`write.target-file-size-bytes`), the codec and
+    /// other properties of the writer (`write.parquet.*`) among them.
+    pub fn with_properties(mut self, properties: Properties) -> Self {
+        self.options.properties = properties;
+        self
+    }
+
+    /// The table's format version. Default: 2. Version 3 keeps nanoseconds.
+    pub fn with_format_version(mut self, format_version: FormatVersion) -> Self {
+        self.options.format_version = format_version;
+        self
+    }
+
+    /// How the table is partitioned. Default: not.
+    pub fn with_partition_by(mut self, partition_by: PartitionBy) -> Self {
+        self.options.partition_by = partition_by;
+        self
+    }
+
+    /// How the rows of each file are sorted; it becomes the table's sort order. Default: not.
+    pub fn with_sort_by(mut self, sort_by: SortBy) -> Self {
+        self.options.sort_by = sort_by;
+        self
+    }
+
+    /// Which columns the table has: a list of SQL expressions over the source's columns, casts and new names
+    /// included. Default: all of the source's.
+    pub fn with_select(mut self, select: impl Into<String>) -> Self {
+        self.options.select = Some(select.into());
+        self
+    }
+
+    /// Which rows are taken: an SQL condition over the source's columns. Default: all.
+    pub fn with_filter(mut self, filter: impl Into<String>) -> Self {
+        self.options.filter = Some(filter.into());
+        self
+    }
+
+    /// How the source is cut into batches. Default: whole partitions, up to [`DEFAULT_BATCH_BYTES`].
+    pub fn with_batch_by(mut self, batch_by: BatchBy) -> Self {
+        self.options.batch_by = batch_by;
+        self
+    }
+
+    /// What INT96 timestamps mean. Default: instants, counted in UTC.
+    pub fn with_int96(mut self, int96: Int96Zone) -> Self {
+        self.options.int96 = int96;
+        self
+    }
+
+    /// What becomes of nanoseconds in a table of format version 2. Default: digits beyond the microsecond are
+    /// an error.
+    pub fn with_nanoseconds(mut self, nanoseconds: Nanoseconds) -> Self {
+        self.options.nanoseconds = nanoseconds;
+        self
+    }
+
+    /// The bounds of memory ([`DEFAULT_MEMORY_BYTES`] unless said otherwise) and concurrency, and where
+    /// to spill.
+    pub fn with_session(mut self, session: SessionOptions) -> Self {
+        self.options.session = session;
+        self
+    }
+
+    /// Where to report how far it is.
+    pub fn with_progress(mut self, progress: Arc<dyn Progress>) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// The clock that dates the migration and its snapshots.
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// A step at which the process ends, for tests: `journal-created`, `batch-begun`, `batch-written`,
+    /// `batch-verified`, `batch-landed`, `batch-committed`, `migration-done`, `leftovers-found`.
+    pub fn with_fail_point(mut self, fail_point: FailPoint) -> Self {
+        self.fail_point = fail_point;
+        self
+    }
+
+    /// Says what would be done, without writing: lists the source and reads its footers.
+    ///
+    /// # Errors
+    /// As the run, as far as it can be told before rows are read.
+    pub async fn plan(&self) -> Result<Plan> {
+        let prepared = Box::pin(run::prepare(self)).await?;
+        Ok(prepared.plan)
+    }
+}
+
+impl IntoFuture for Ctas {
+    type Output = Result<Report>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        async move {
+            let prepared = Box::pin(run::prepare(&self)).await?;
+            Box::pin(run::run(&self, prepared)).await
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,168 @@
+//! What an earlier run of the same rewrite left.
+
+use calve_base::Location;
+use calve_catalog::Table;
+use serde_json::{Value, json};
+
+use super::target::MIGRATION_ID;
+use super::{Ctas, CtasSource, PlannedBatch};
+use crate::journal::{
+    Batch, BatchState, Journal, Migration, MigrationId, MigrationState, Operation,
+};
+use crate::{Error, Result};
+
+/// What an earlier run left: its journal, and the table if it came that far.
+#[derive(Debug)]
+pub(super) struct Earlier {
+    pub(super) journal: Journal,
+    pub(super) table: Option<Table>,
+    pub(super) batches: Vec<Batch>,
+}
+
+/// Under which name the journal keeps the snapshot of a source that is a table.
+const SOURCE_SNAPSHOT: &str = "source-snapshot-id";
+
+/// What the rewrite is told to do, as the journal keeps it.
+pub(super) fn options(ctas: &Ctas, source_snapshot_id: Option<i64>) -> Value {
+    json!({ "asked": asked(ctas), SOURCE_SNAPSHOT: source_snapshot_id })
+}
+
+fn asked(ctas: &Ctas) -> Value {
+    let options = &ctas.options;
+    let source = match &ctas.source {
+        CtasSource::Lake {
+            source,
+            options,
+            format,
+        } => json!({
+            "lake": source.to_string(),
+            "format": format!("{format:?}"),
+            "partition-filter": options.partition_filter,
+            "partition-types": format!("{:?}", options.partition_types),
+            "recursive": format!("{:?}", options.recursive),
+        }),
+        CtasSource::Table { catalog, ident, .. } => json!({
+            "catalog": catalog.name(),
+            "table": ident.to_string(),
+        }),
+    };
+    json!({
+        "source": source,
+        "location": options.location.as_ref().map(ToString::to_string),
+        "properties": options.properties,
+        "format-version": options.format_version as u8,
+        "partition-by": format!("{:?}", options.partition_by),
+        "sort-by": format!("{:?}", options.sort_by),
+        "select": options.select,
+        "where": options.filter,
+        "batch-by": options.batch_by.to_string(),
+        "int96": format!("{:?}", options.int96),
+        "nanoseconds": format!("{:?}", options.nanoseconds),
+    })
+}
+
+impl Earlier {
+    /// Looks for what an unfinished run left.
+    ///
+    /// # Errors
+    /// When the table exists and is not an unfinished run's of the same rewrite.
+    pub(super) async fn find(ctas: &Ctas, location: &Location) -> Result<Option<Self>> {
+        let loaded = match ctas.catalog.load_table(&ctas.table).await {
+            Ok(table) => Some(table),
+            Err(
+                calve_catalog::Error::TableNotFound { .. }
+                | calve_catalog::Error::NamespaceNotFound { .. },
+            ) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let journal = match &loaded {
+            Some(table) => Some(of_table(ctas, table).await?),
+            None => of_location(ctas, location).await?,
+        };
+        let Some(journal) = journal else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            batches: journal.batches().await?,
+            journal,
+            table: loaded,
+        }))
+    }
+
+    /// The snapshot that the earlier run read, where its source is a table.
+    pub(super) fn source_snapshot_id(&self) -> Option<i64> {
+        self.journal.migration().options[SOURCE_SNAPSHOT].as_i64()
+    }
+
+    /// Number of its batches that are committed.
+    pub(super) fn committed(&self) -> u64 {
+        let batches = self.batches.iter();
+        batches
+            .filter(|batch| batch.state == BatchState::Committed)
+            .count() as u64
+    }
+
+    /// Checks that its batches are those that are planned now.
+    ///
+    /// # Errors
+    /// [`Error::SourceDiffers`] when the source changed in between.
+    pub(super) fn check(&self, planned: &[PlannedBatch]) -> Result<()> {
+        for batch in &self.batches {
+            let index = usize::try_from(batch.number.saturating_sub(1)).unwrap_or(usize::MAX);
+            let is_same = planned
+                .get(index)
+                .is_some_and(|planned| planned.identity == batch.identity);
+            if batch.state == BatchState::Committed && !is_same {
+                return Err(Error::SourceDiffers {
+                    id: self.journal.id().clone(),
+                    batch: batch.number,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The journal of the migration that made a table.
+async fn of_table(ctas: &Ctas, table: &Table) -> Result<Journal> {
+    let exists = || Error::TargetExists {
+        table: ctas.table.clone(),
+    };
+    let properties = table.metadata().properties();
+    let id = properties.get(MIGRATION_ID).ok_or_else(exists)?;
+    let id: MigrationId = id.parse().map_err(|_| exists())?;
+    let location =
+        Location::parse(table.metadata().location()).map_err(calve_table::Error::from)?;
+    let journal = match Journal::open(ctas.catalog.storage(), &location, &id).await {
+        Ok(journal) => journal,
+        Err(Error::JournalMissing { .. }) => return Err(exists()),
+        Err(error) => return Err(error),
+    };
+    if journal.migration().state != MigrationState::Running || *id.table() != ctas.table {
+        return Err(exists());
+    }
+    if journal.migration().options["asked"] != asked(ctas) {
+        return Err(Error::OtherMigration {
+            table: ctas.table.clone(),
+            id,
+        });
+    }
+    Ok(journal)
+}
+
+/// The journal of a run that ended before there was a table.
+async fn of_location(ctas: &Ctas, location: &Location) -> Result<Option<Journal>> {
+    let storage = ctas.catalog.storage();
+    let asked = asked(ctas);
+    let is_it = |migration: &Migration| {
+        migration.state == MigrationState::Running
+            && migration.id.operation() == Operation::Ctas
+            && *migration.id.table() == ctas.table
+            && migration.options["asked"] == asked
+    };
+    let migrations = Journal::list(storage, location).await?;
+    match migrations.into_iter().rfind(is_it) {
+        Some(migration) => Ok(Some(Journal::open(storage, location, &migration.id).await?)),
+        None => Ok(None),
+    }
+}

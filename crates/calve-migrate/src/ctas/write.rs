@@ -1,0 +1,134 @@
+//! One batch's rows, distributed, sorted and written.
+
+use std::sync::Arc;
+
+use calve_base::Progress;
+use calve_storage::Storage;
+use calve_table::DataFileWriter;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::{
+    ExecutionPlan, ExecutionPlanProperties, Partitioning, execute_stream_partitioned,
+};
+use futures::StreamExt;
+use iceberg::spec::{DataFile, TableMetadata};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::prepare::{Preparation, PrepareExec};
+use crate::{Error, Result};
+
+/// The stage that is reported.
+pub(super) const STAGE: &str = "rows written";
+
+/// Where and how rows are written.
+pub(super) struct Output<'a> {
+    pub(super) storage: &'a Storage,
+    pub(super) metadata: &'a TableMetadata,
+    /// How many files are written at once, by one writer each.
+    pub(super) writers: usize,
+    /// How much memory all of them may take.
+    pub(super) memory_bytes: usize,
+    pub(super) progress: &'a Arc<dyn Progress>,
+}
+
+impl Output<'_> {
+    /// Writes all rows of a query. All names of files have `name` in them.
+    ///
+    /// Rows of one partition of the table go to one writer, so that they make as few files as they can.
+    ///
+    /// # Errors
+    /// When rows cannot be read, do not fit the table, or the store fails. What was written stays.
+    pub(super) async fn write(
+        &self,
+        rows: Arc<dyn ExecutionPlan>,
+        context: Arc<TaskContext>,
+        preparation: &Arc<Preparation>,
+        name: Uuid,
+    ) -> Result<Vec<DataFile>> {
+        let wrong = calve_query::Error::from;
+        let prepared = Arc::new(PrepareExec::new(rows, Arc::clone(preparation)));
+        let plan = distribute(prepared, preparation, self.writers).map_err(wrong)?;
+        let streams = execute_stream_partitioned(plan, context).map_err(wrong)?;
+        let is_clustered = !preparation.partition_exprs().is_empty();
+        let memory_bytes = self.memory_bytes / streams.len().max(1);
+        let mut writers = JoinSet::new();
+        for (number, rows) in streams.into_iter().enumerate() {
+            let mut writer = DataFileWriter::new(self.storage, self.metadata)?
+                .with_memory_bytes(memory_bytes)
+                .with_name(format!("{number:02}-{name}"));
+            if is_clustered {
+                writer = writer.with_clustered_rows();
+            }
+            if preparation.is_sorted() {
+                let order = self.metadata.default_sort_order().order_id;
+                writer = writer.with_sort_order_id(i32::try_from(order).unwrap_or(0));
+            }
+            let (preparation, progress) = (Arc::clone(preparation), Arc::clone(self.progress));
+            writers.spawn(drain(rows, writer, preparation, progress));
+        }
+        let mut files = Vec::new();
+        while let Some(written) = writers.join_next().await {
+            match written {
+                Ok(written) => files.extend(written?),
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(_) => return Err(calve_table::Error::Stopped.into()),
+                },
+            }
+        }
+        files.sort_by(|left: &DataFile, right| left.file_path().cmp(right.file_path()));
+        Ok(files)
+    }
+}
+
+/// Brings rows into the order in which they are written, in one stream for each writer.
+fn distribute(
+    rows: Arc<dyn ExecutionPlan>,
+    preparation: &Preparation,
+    writers: usize,
+) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+    let by_partition = preparation.partition_exprs();
+    let is_partitioned = !by_partition.is_empty();
+    let count = rows.output_partitioning().partition_count();
+    let rows: Arc<dyn ExecutionPlan> = if is_partitioned && writers > 1 {
+        let partitioning = Partitioning::Hash(by_partition, writers);
+        Arc::new(RepartitionExec::try_new(rows, partitioning)?)
+    } else if count < writers {
+        Arc::new(RepartitionExec::try_new(
+            rows,
+            Partitioning::RoundRobinBatch(writers),
+        )?)
+    } else {
+        rows
+    };
+    let Some(ordering) = preparation.ordering() else {
+        return Ok(rows);
+    };
+    let sort = SortExec::new(ordering.clone(), rows).with_preserve_partitioning(true);
+    let sorted: Arc<dyn ExecutionPlan> = Arc::new(sort);
+    if is_partitioned || sorted.output_partitioning().partition_count() == 1 {
+        return Ok(sorted);
+    }
+    // Without partitions, files whose ranges do not overlap need one order of all rows.
+    Ok(Arc::new(SortPreservingMergeExec::new(ordering, sorted)))
+}
+
+/// Writes one stream.
+async fn drain(
+    mut rows: SendableRecordBatchStream,
+    mut writer: DataFileWriter,
+    preparation: Arc<Preparation>,
+    progress: Arc<dyn Progress>,
+) -> Result<Vec<DataFile>> {
+    while let Some(batch) = rows.next().await {
+        let batch = batch
+            .and_then(|batch| preparation.strip(&batch))
+            .map_err(|error| Error::from(calve_query::Error::from(error)))?;
+        writer.write(&batch).await?;
+        progress.advanced(STAGE, batch.num_rows() as u64);
+    }
+    Ok(writer.finish().await?)
+}
