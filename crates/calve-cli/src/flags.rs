@@ -58,6 +58,7 @@ pub(crate) enum Command {
     /// Make a migration final: the table owns its files, and nothing is kept to go back to
     Finalize(WithGlobals<FinalizeFlags>),
     /// Rewrite the rows of a source into a new table, batch by batch
+    ///
     /// SOURCE is a folder or a file of Parquet, a Hive-style table of the Glue catalog
     /// (`glue:db.table`) or an Iceberg table (`iceberg:db.table`). Each batch is one snapshot,
     /// compared with what was read before it is committed. When the run is cut off, the same command

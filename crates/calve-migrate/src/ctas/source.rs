@@ -9,7 +9,7 @@ use calve_query::{
     Cures, LakeTable, Session, TableFiles, TextFormat, TextTable, cured_lake_provider,
     table_provider, table_provider_at, text_provider,
 };
-use calve_storage::Storage;
+use calve_storage::{ObjectInfo, Storage};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlanBuilder, SortExpr, lit};
@@ -370,16 +370,8 @@ impl Opened {
                 let now = storage.head(&file.location).await?;
                 match now {
                     None => Err(file.changed("is gone")),
-                    Some(now)
-                        if now.size != file.size
-                            || now.last_modified_ms != file.last_modified_ms
-                            || (now.etag.is_some()
-                                && file.etag.is_some()
-                                && now.etag != file.etag) =>
-                    {
-                        Err(file.changed("is another"))
-                    }
-                    Some(_) => Ok(()),
+                    Some(now) if file.is_same(&now) => Ok(()),
+                    Some(_) => Err(file.changed("is another")),
                 }
             }
             .boxed()
@@ -398,6 +390,16 @@ impl Opened {
 }
 
 impl SourceFile {
+    /// Whether an object is still the one that was listed: by its entity tag where there is one, since S3
+    /// tells a time in milliseconds in listings, and in seconds for one object.
+    fn is_same(&self, now: &ObjectInfo) -> bool {
+        let same_content = match (&self.etag, &now.etag) {
+            (Some(before), Some(now)) => before == now,
+            _ => self.last_modified_ms == now.last_modified_ms,
+        };
+        same_content && self.size == now.size
+    }
+
     fn changed(&self, change: &'static str) -> Error {
         Error::SourceChanged {
             file: self.location.clone(),

@@ -294,6 +294,8 @@ async fn what_add_files_refuses_is_rewritten() {
     // Corrupt, or with something that no rewrite can guess.
     let hopeless = [
         "/bad_data/",
+        // Damaged on purpose.
+        "page_size_corruption.parquet",
         // Its footer says 0 rows, and its row groups 6.
         "repeated_no_annotation",
         // More digits than Arrow has.
