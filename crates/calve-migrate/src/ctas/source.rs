@@ -390,12 +390,12 @@ impl Opened {
 }
 
 impl SourceFile {
-    /// Whether an object is still the one that was listed: by its entity tag where there is one, since S3
-    /// tells a time in milliseconds in listings, and in seconds for one object.
+    /// Whether an object is still the one that was listed: by its entity tag, or by its time where the store
+    /// tells no tag. Then seconds are compared, since S3 tells milliseconds in listings only.
     fn is_same(&self, now: &ObjectInfo) -> bool {
         let same_content = match (&self.etag, &now.etag) {
             (Some(before), Some(now)) => before == now,
-            _ => self.last_modified_ms == now.last_modified_ms,
+            _ => self.last_modified_ms.div_euclid(1000) == now.last_modified_ms.div_euclid(1000),
         };
         same_content && self.size == now.size
     }
