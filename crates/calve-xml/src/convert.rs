@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread::JoinHandle;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
@@ -153,6 +155,48 @@ impl Convert {
         self.run_by_document(inputs, Some(pool), |_, batch| consume(batch))
     }
 
+    /// Gives the batches one by one, in the order of the text, while the documents are read on a thread of
+    /// their own, or on those of a pool. That thread is never more than two batches ahead, and ends when the
+    /// iterator is dropped.
+    ///
+    /// ```
+    /// use calve_xml::convert::Convert;
+    /// use calve_xml::input::Input;
+    /// use calve_xml::schema::parse_schema;
+    /// use calve_xml::XmlOptions;
+    ///
+    /// let convert = Convert::new(&parse_schema("n BIGINT")?, XmlOptions::new("row"))?;
+    /// let document = Input::new("example.xml", &b"<all><row><n>1</n></row></all>"[..]);
+    /// let mut batches = convert.into_batches([Ok(document)], None);
+    /// let rows: usize = batches
+    ///     .by_ref()
+    ///     .map(|batch| Ok(batch?.num_rows()))
+    ///     .sum::<calve_xml::Result<_>>()?;
+    /// let report = batches.report().expect("the batches are at their end");
+    /// assert_eq!((rows, report.rows), (1, 1));
+    /// # Ok::<(), calve_xml::Error>(())
+    /// ```
+    pub fn into_batches<I>(self, inputs: I, pool: Option<Arc<rayon::ThreadPool>>) -> Batches
+    where
+        I: IntoIterator<Item = Result<Input>> + Send + 'static,
+        I::IntoIter: Send,
+    {
+        let schema = Arc::clone(&self.schema);
+        let (batches, arrived) = mpsc::sync_channel(1);
+        let thread = std::thread::spawn(move || {
+            self.run_by_document(inputs, pool.as_deref(), |_, batch| {
+                // Whoever has dropped the iterator wants no more, and no error either.
+                batches.send(batch).map_err(|_| Error::Enough)
+            })
+        });
+        Batches {
+            schema,
+            arrived: Some(arrived),
+            thread: Some(thread),
+            report: None,
+        }
+    }
+
     /// Reads the documents on the threads of a pool, or on the calling thread; `consume` gets each batch
     /// with the number of its document, from 0.
     ///
@@ -198,6 +242,61 @@ impl Convert {
                 .map_err(|source| Error::WriteRejects { source })?;
         }
         Ok(report)
+    }
+}
+
+/// The batches of documents, as an iterator: see [`Convert::into_batches`].
+#[derive(Debug)]
+pub struct Batches {
+    schema: SchemaRef,
+    arrived: Option<Receiver<RecordBatch>>,
+    thread: Option<JoinHandle<Result<Report>>>,
+    report: Option<Report>,
+}
+
+impl Batches {
+    /// The schema of the batches.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// What the conversion did; none before the last batch was given, or when there was an error.
+    pub fn report(&self) -> Option<&Report> {
+        self.report.as_ref()
+    }
+
+    /// Waits for the thread to end.
+    fn end(&mut self) -> Result<()> {
+        self.arrived = None;
+        match self.thread.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(report)) => {
+                self.report = Some(report?);
+                Ok(())
+            }
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(batch) = self.arrived.as_ref().and_then(|it| it.recv().ok()) {
+            return Some(Ok(batch));
+        }
+        self.end().err().map(Err)
+    }
+}
+
+impl Drop for Batches {
+    fn drop(&mut self) {
+        self.arrived = None;
+        if let Some(thread) = self.thread.take() {
+            // What it did does not matter to anybody any more.
+            let _ = thread.join();
+        }
     }
 }
 

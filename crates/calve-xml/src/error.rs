@@ -168,6 +168,12 @@ pub enum Error {
         /// How many are allowed.
         limit: usize,
     },
+    /// A part of the rows that is none.
+    #[error("{ratio} is no part of the rows")]
+    SamplingRatio {
+        /// What was asked for.
+        ratio: f64,
+    },
     /// The text of a schema cannot be read.
     #[error("{format}, {place}: {problem}")]
     SchemaText {
@@ -383,6 +389,7 @@ impl Failure for Error {
                 "names may hold data, or the row tag may be wrong; a schema that you give has no such limit"
                     .to_owned(),
             ),
+            Self::SamplingRatio { .. } => Some("write a number above 0 and up to 1".to_owned()),
             Self::RowTooLarge { .. } => {
                 Some("choose a smaller element as the row, or raise the limit of rows".to_owned())
             }
@@ -402,7 +409,7 @@ impl Failure for Error {
             ),
             Self::SameName { .. } => Some("rename one of the columns by a mapping".to_owned()),
             Self::Action { .. } => Some(
-                "write `cast:T`, `project:T`, `make_cols` or `make_struct`, behind `PATH:` for one column"
+                "write `cast:T`, `project:T`, `make_cols`, `make_struct` or `match_catalog`, behind `PATH:` for one column"
                     .to_owned(),
             ),
             Self::ActionForAll { .. } => {

@@ -19,7 +19,7 @@ use crate::types::Formats;
 use crate::types::classify::Classifier;
 use crate::{Error, Result};
 
-use reader::{InferReader, Seen};
+use reader::{InferReader, Sampling, Seen};
 
 pub use resolve::{Choices, MixedTypes, Note};
 
@@ -67,6 +67,7 @@ pub struct InferSchema {
     keeps_leading_zeros: bool,
     mixed_types: MixedTypes,
     sample_rows: Option<u64>,
+    sampling: Sampling,
     choices: Choices,
     hints: Hints,
     segment_bytes: usize,
@@ -84,6 +85,7 @@ impl InferSchema {
             keeps_leading_zeros: false,
             mixed_types: MixedTypes::default(),
             sample_rows: None,
+            sampling: Sampling::All,
             choices: Choices::default(),
             hints: Hints::new(),
             segment_bytes: segments::DEFAULT_SEGMENT_BYTES,
@@ -142,6 +144,19 @@ impl InferSchema {
         self
     }
 
+    /// Infers from about this part of the rows of all documents (Spark's `samplingRatio`), above 0. Which rows
+    /// that are depends on nothing but their places in their documents.
+    ///
+    /// # Errors
+    /// When it is not a number above 0 and up to 1.
+    pub fn with_sampling_ratio(mut self, ratio: f64) -> Result<Self> {
+        if !(ratio > 0.0 && ratio <= 1.0) {
+            return Err(Error::SamplingRatio { ratio });
+        }
+        self.sampling = Sampling::of(ratio);
+        Ok(self)
+    }
+
     /// Sets what is known of single columns beforehand.
     pub fn with_hints(mut self, hints: Hints) -> Self {
         self.hints = hints;
@@ -195,7 +210,7 @@ impl InferSchema {
         let reader = InferReader::new(
             &self.options,
             classifier,
-            self.sample_rows,
+            (self.sample_rows, self.sampling),
             self.choices != Choices::None,
         );
         let mut rows = ReadRows::new(&self.options).with_segment_bytes(self.segment_bytes);

@@ -8,6 +8,7 @@
 //! | `project:T` | `a: T` with the values that are of this type; the others are null, and counted |
 //! | `make_cols` | `a_long: long` and `a_string: string` |
 //! | `make_struct` | `a: struct<long: long, string: string>` |
+//! | `match_catalog` | `cast` to the type that the column has in a table of the catalog |
 //!
 //! `cast` changes columns that are no choice as well. In lists (`items[]`), where a column cannot become
 //! two, `make_cols` is refused.
@@ -22,6 +23,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 
 use crate::cast::{cast, cast_choice, visible_columns};
+use crate::field_path::Step;
 use crate::infer::Choices;
 use crate::schema::choice::{CHOICE, alternatives, type_name};
 use crate::schema::ddl::parse_type;
@@ -38,6 +40,8 @@ pub enum Action {
     MakeCols,
     /// A struct with a field for each type.
     MakeStruct,
+    /// All values in the type that the column has in the [catalog](ResolveChoice::with_catalog).
+    MatchCatalog,
 }
 
 impl FromStr for Action {
@@ -47,6 +51,7 @@ impl FromStr for Action {
         match text.trim().split_once(':') {
             None if text.trim() == "make_cols" => Ok(Self::MakeCols),
             None if text.trim() == "make_struct" => Ok(Self::MakeStruct),
+            None if text.trim() == "match_catalog" => Ok(Self::MatchCatalog),
             Some(("cast", data_type)) => Ok(Self::Cast(parse_type(data_type)?)),
             Some(("project", data_type)) => {
                 let data_type = data_type.trim().to_lowercase();
@@ -73,6 +78,7 @@ pub struct Report {
 pub struct ResolveChoice {
     specs: Vec<(FieldPath, Action)>,
     all: Option<Action>,
+    catalog: Option<Arc<Schema>>,
 }
 
 impl ResolveChoice {
@@ -81,12 +87,31 @@ impl ResolveChoice {
         Self {
             specs: Vec::new(),
             all: Some(action),
+            catalog: None,
         }
     }
 
     /// Resolves the columns named, each by its own action; other choices stay.
     pub fn by_specs(specs: Vec<(FieldPath, Action)>) -> Self {
-        Self { specs, all: None }
+        Self {
+            specs,
+            all: None,
+            catalog: None,
+        }
+    }
+
+    /// Sets the columns that [`Action::MatchCatalog`] goes by: those of a table in a catalog. Names that are
+    /// not found exactly are compared without their case, since Glue's are in lower case.
+    #[must_use]
+    pub fn with_catalog(mut self, catalog: Schema) -> Self {
+        self.catalog = Some(Arc::new(catalog));
+        self
+    }
+
+    /// Whether a choice is to match the catalog.
+    pub fn matches_catalog(&self) -> bool {
+        let mut actions = self.specs.iter().map(|(_, action)| action).chain(&self.all);
+        actions.any(|action| *action == Action::MatchCatalog)
     }
 
     /// Reads specs as people write them: an action for every choice (`make_cols`), or actions for
@@ -223,6 +248,13 @@ impl<'a> Walk<'a> {
         let Some(action) = self.action(field, path) else {
             return Ok(vec![self.parts(field, array, path)?]);
         };
+        let matched;
+        let action = if *action == Action::MatchCatalog {
+            matched = Action::Cast(self.catalog_type(path)?);
+            &matched
+        } else {
+            action
+        };
         if alternatives(field).is_none() {
             let Action::Cast(to) = action else {
                 return Ok(vec![self.parts(field, array, path)?]);
@@ -244,7 +276,8 @@ impl<'a> Walk<'a> {
                 vec![(field.with_data_type(to.clone()), cast.array)]
             }
             Action::Project(name) => vec![self.project(&field, choice, name, path)?],
-            Action::MakeStruct => vec![(field, Arc::clone(array))],
+            // What matches the catalog has become a cast.
+            Action::MakeStruct | Action::MatchCatalog => vec![(field, Arc::clone(array))],
             Action::MakeCols => {
                 let arrays = visible_columns(choice, &path.to_string())?;
                 let column = |(child, array): (&Arc<Field>, ArrayRef)| {
@@ -259,6 +292,19 @@ impl<'a> Walk<'a> {
             .into_iter()
             .map(|(field, array)| self.parts(&field, &array, path))
             .collect()
+    }
+
+    /// The type that a column has in the catalog.
+    fn catalog_type(&self, path: &FieldPath) -> Result<DataType> {
+        let Some(catalog) = &self.options.catalog else {
+            return Err(column_error(path, "there is no table that it could match"));
+        };
+        type_at(catalog.fields(), path).ok_or_else(|| {
+            column_error(
+                path,
+                "the table has no such column: say by an action of its own what it becomes",
+            )
+        })
     }
 
     fn project(
@@ -350,6 +396,30 @@ impl<'a> Walk<'a> {
             )),
         }
     }
+}
+
+/// The type of a column, found by name.
+fn type_at(fields: &Fields, path: &FieldPath) -> Option<DataType> {
+    let mut found = DataType::Struct(fields.clone());
+    for step in path.steps() {
+        found = match (step, found) {
+            (Step::Element, DataType::List(element)) => element.data_type().clone(),
+            (Step::Field(name), DataType::Struct(fields)) => {
+                let mut exact = fields.iter().filter(|field| field.name() == name);
+                let mut folded = fields
+                    .iter()
+                    .filter(|field| field.name().to_lowercase() == name.to_lowercase());
+                let field = exact.next().or_else(|| folded.next())?;
+                field.data_type().clone()
+            }
+            (Step::Field(_), DataType::Map(entries, _)) => match entries.data_type() {
+                DataType::Struct(pair) => pair.get(1)?.data_type().clone(),
+                _ => return None,
+            },
+            _ => return None,
+        };
+    }
+    Some(found)
 }
 
 fn column_error(path: &FieldPath, problem: &str) -> Error {

@@ -48,8 +48,8 @@ pub trait RowReader: Send {
     /// that turn out to have begun inside a comment or another row are dropped and read again.
     type Output: Send;
 
-    /// Begins a segment of a document that is called so.
-    fn begin_segment(&mut self, _file: &str) {}
+    /// Begins a segment of a document that is called so, which starts at this byte of its text.
+    fn begin_segment(&mut self, _file: &str, _byte: u64) {}
 
     /// Reads the row whose start tag was just taken from the lexer, through its end tag.
     ///

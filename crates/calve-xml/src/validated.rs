@@ -24,8 +24,8 @@ impl<R> Validated<R> {
 impl<R: RowReader> RowReader for Validated<R> {
     type Output = R::Output;
 
-    fn begin_segment(&mut self, file: &str) {
-        self.reader.begin_segment(file);
+    fn begin_segment(&mut self, file: &str, byte: u64) {
+        self.reader.begin_segment(file, byte);
     }
 
     fn read_row<'a>(

@@ -89,6 +89,15 @@ pub(crate) struct ReadingFlags {
     /// How much the document's own entities may add, such as `16MB`
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_entity_expansion: Option<String>,
+    /// The longest name of an element or attribute, such as `4KiB`
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_name_size: Option<String>,
+    /// The longest attributes of one element, together, such as `64MiB`
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_attributes_size: Option<String>,
+    /// The most attributes of one element [default: 10000]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) max_attributes: Option<usize>,
     #[command(flatten)]
     pub(crate) inference: InferenceFlags,
 }
@@ -100,6 +109,9 @@ pub(crate) struct InferenceFlags {
     /// Infer from the first N rows only
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) sample_rows: Option<u64>,
+    /// Infer from about this part of the rows, such as `0.1`: the same ones whatever the order of the files
+    #[arg(long, value_name = "RATIO", conflicts_with = "sample_rows")]
+    pub(crate) sampling_ratio: Option<f64>,
     /// The type of a column, as `path=decimal(12,2)` (repeatable)
     #[arg(long = "type", value_name = "PATH=TYPE", value_parser = key_value)]
     pub(crate) types: Vec<(String, String)>,
@@ -122,8 +134,9 @@ pub(crate) struct InferenceFlags {
     /// [default: raw-xml]
     #[arg(long, value_name = "HOW", conflicts_with = "resolve_choice")]
     pub(crate) mixed_types: Option<MixedTypesFlag>,
-    /// Keep values of several types in one column apart: `make_cols`, `make_struct`, `cast:TYPE` or
-    /// `project:TYPE` for all such columns, or `PATH:ACTION` for one (repeatable)
+    /// Keep values of several types in one column apart: `make_cols`, `make_struct`, `cast:TYPE`,
+    /// `project:TYPE` or `match_catalog` (the type in the table that the rows go into, or come from) for
+    /// all such columns, or `PATH:ACTION` for one (repeatable)
     #[arg(long, value_name = "ACTION")]
     pub(crate) resolve_choice: Vec<String>,
 }

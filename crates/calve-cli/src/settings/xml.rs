@@ -14,7 +14,7 @@ use calve::xml::{InferSchema, XmlOptions};
 use super::{Error, Settings, bytes};
 use crate::flags::{
     CompressionFlag, InferenceFlags, MixedTypesFlag, ModeFlag, NamespacesFlag, OnDriftFlag,
-    XmlConvertFlags, XmlFlags,
+    ReadingFlags, XmlConvertFlags, XmlFlags,
 };
 
 /// What both commands of `calve xml` are told.
@@ -90,11 +90,7 @@ impl XmlSettings {
         let inputs = inputs.iter().map(|text| settings.location(text));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
         let defaults = XmlOptions::new(row_tag.ok_or(Error::NoRowTag)?);
-        let limits = limits(
-            flags.max_depth,
-            flags.max_row_size.as_deref(),
-            flags.max_entity_expansion.as_deref(),
-        )?;
+        let limits = limits(&flags)?;
         let options = XmlOptions {
             attribute_prefix: flags
                 .attribute_prefix
@@ -167,28 +163,34 @@ fn inference(options: XmlOptions, flags: &InferenceFlags) -> Result<InferSchema,
             Some(MixedTypesFlag::RawXml) | None => MixedTypes::RawXml,
         })
         .with_hints(hints);
-    Ok(match flags.sample_rows {
-        Some(rows) => inference.with_sample_rows(rows),
-        None => inference,
+    Ok(match (flags.sample_rows, flags.sampling_ratio) {
+        (Some(rows), _) => inference.with_sample_rows(rows),
+        (None, Some(ratio)) => inference.with_sampling_ratio(ratio)?,
+        (None, None) => inference,
     })
 }
 
-fn limits(
-    depth: Option<usize>,
-    row: Option<&str>,
-    entities: Option<&str>,
-) -> Result<Limits, Error> {
-    let mut limits = Limits::default();
-    if let Some(depth) = depth {
-        limits.depth = depth;
-    }
-    if let Some(text) = row {
-        limits.row_bytes = usize::try_from(bytes("--max-row-size", text)?).unwrap_or(usize::MAX);
-    }
-    if let Some(text) = entities {
-        limits.entity_expansion_bytes = bytes("--max-entity-expansion", text)?;
-    }
-    Ok(limits)
+fn limits(flags: &ReadingFlags) -> Result<Limits, Error> {
+    let size = |flag: &str, text: &Option<String>, default: usize| match text {
+        Some(text) => Ok(usize::try_from(bytes(flag, text)?).unwrap_or(usize::MAX)),
+        None => Ok::<_, Error>(default),
+    };
+    let default = Limits::default();
+    Ok(Limits {
+        depth: flags.max_depth.unwrap_or(default.depth),
+        name_bytes: size("--max-name-size", &flags.max_name_size, default.name_bytes)?,
+        attribute_bytes: size(
+            "--max-attributes-size",
+            &flags.max_attributes_size,
+            default.attribute_bytes,
+        )?,
+        attributes: flags.max_attributes.unwrap_or(default.attributes),
+        entity_expansion_bytes: match &flags.max_entity_expansion {
+            Some(text) => bytes("--max-entity-expansion", text)?,
+            None => default.entity_expansion_bytes,
+        },
+        row_bytes: size("--max-row-size", &flags.max_row_size, default.row_bytes)?,
+    })
 }
 
 /// The columns whose values are folders: no more is made of them than that.

@@ -129,7 +129,7 @@ impl Column {
     /// Moves the counts of what no column takes.
     pub(crate) fn take_unknown(&mut self, settings: &Settings, into: &mut BTreeMap<String, u64>) {
         match self {
-            Self::Leaf(_) => {}
+            Self::Leaf(leaf) => leaf.take_unknown(into),
             Self::Struct(column) => column.take_unknown(settings, into),
             Self::List(list) => list.item_mut().take_unknown(settings, into),
             Self::Map(map) => map.values_mut().take_unknown(settings, into),

@@ -1,5 +1,7 @@
 //! A column of values.
 
+use std::collections::BTreeMap;
+
 use arrow::array::{ArrayRef, NullBufferBuilder};
 use arrow::datatypes::DataType;
 
@@ -9,7 +11,21 @@ use crate::lexer::StartTag;
 use crate::row_reader::RowError;
 
 use super::values::Values;
-use super::{Reading, Settings};
+use super::{Reading, Settings, join};
+
+/// How many attributes without a column are told apart.
+const MOST_UNKNOWN: usize = 64;
+
+/// An attribute that has no column.
+#[derive(Debug)]
+struct Unknown {
+    /// As it is written in the document.
+    raw: Box<str>,
+    /// As its column would be called.
+    name: String,
+    /// How often it was met.
+    count: u64,
+}
 
 /// A column of values.
 #[derive(Debug)]
@@ -19,6 +35,8 @@ pub(crate) struct Leaf {
     nulls: NullBufferBuilder,
     /// How many slots are written.
     len: usize,
+    /// Attributes that have no column here.
+    unknown: Vec<Unknown>,
 }
 
 impl Leaf {
@@ -29,6 +47,7 @@ impl Leaf {
             values: Values::new(data_type)?,
             nulls: NullBufferBuilder::new(0),
             len: 0,
+            unknown: Vec::new(),
         })
     }
 
@@ -77,6 +96,9 @@ impl Leaf {
         if reading.rescues() {
             return self.read_rescuing(slot, start, keeps_spaces, reading);
         }
+        if !reading.lexer.attributes().is_empty() {
+            self.count_attributes(reading);
+        }
         match content::read(reading.lexer, start)? {
             Content::Text(text) => {
                 Ok(self.store_spaced(slot, &text, start.start, keeps_spaces, reading))
@@ -88,6 +110,40 @@ impl Leaf {
                 self.refuse(raw, start.start, reading);
                 Ok(false)
             }
+        }
+    }
+
+    /// Counts the attributes of an element that is a plain value here.
+    #[cold]
+    fn count_attributes(&mut self, reading: &Reading<'_, '_>) {
+        let naming = &reading.settings.naming;
+        for attribute in reading.lexer.attributes() {
+            let same_raw = |known: &Unknown| naming.is_stable() && *known.raw == *attribute.name;
+            let mut at = self.unknown.iter().position(same_raw);
+            if at.is_none() {
+                let Some(name) = naming.attribute(attribute.name, reading.lexer) else {
+                    continue;
+                };
+                at = self.unknown.iter().position(|known| known.name == name);
+                if at.is_none() && self.unknown.len() < MOST_UNKNOWN {
+                    at = Some(self.unknown.len());
+                    self.unknown.push(Unknown {
+                        raw: attribute.name.into(),
+                        name,
+                        count: 0,
+                    });
+                }
+            }
+            if let Some(at) = at {
+                self.unknown[at].count += 1;
+            }
+        }
+    }
+
+    /// Moves the counts of what no column takes, by dotted path.
+    pub(crate) fn take_unknown(&mut self, into: &mut BTreeMap<String, u64>) {
+        for unknown in self.unknown.drain(..) {
+            *into.entry(join(&self.path, &unknown.name)).or_default() += unknown.count;
         }
     }
 

@@ -142,7 +142,7 @@ impl DecodeReader {
 impl RowReader for DecodeReader {
     type Output = Decoded;
 
-    fn begin_segment(&mut self, file: &str) {
+    fn begin_segment(&mut self, file: &str, _byte: u64) {
         if self.settings.rescued.is_some() && self.file != file {
             file.clone_into(&mut self.file);
         }

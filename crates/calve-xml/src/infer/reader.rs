@@ -25,8 +25,51 @@ pub(crate) struct Seen {
     pub(crate) is_full: bool,
 }
 
+/// Which rows are in a sample: of a row, its place in its document decides, so that the sample is the same
+/// in whatever order, on however many threads and in whatever segments documents are read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Sampling {
+    All,
+    /// About this part of them: a bound for the hash of the place.
+    Part(u64),
+}
+
+impl Sampling {
+    /// `ratio` is above 0; from 1 on, all rows are taken.
+    pub(crate) fn of(ratio: f64) -> Self {
+        if ratio >= 1.0 {
+            return Self::All;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a bound need not be exact, and casts of floats saturate"
+        )]
+        Self::Part((ratio * u64::MAX as f64) as u64)
+    }
+
+    /// Whether the row that begins at this byte is in the sample.
+    #[inline]
+    fn takes(self, byte: u64) -> bool {
+        match self {
+            Self::All => true,
+            Self::Part(bound) => mix(byte) <= bound,
+        }
+    }
+}
+
+/// The finalizer of `SplitMix64`: neighbours come to lie anywhere.
+fn mix(number: u64) -> u64 {
+    let mut bits = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
 /// Reads rows into a [`Shape`].
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct InferReader {
     seen: Seen,
     naming: Naming,
@@ -39,6 +82,11 @@ pub(crate) struct InferReader {
     mode: Mode,
     /// How many rows may still be read; the others are left alone.
     rows_left: u64,
+    sampling: Sampling,
+    /// Where the segment begins in its document.
+    segment_byte: u64,
+    /// Whether the row that was read last is in the sample.
+    is_sampled: bool,
     /// The number of the element read last, counted through all rows.
     element: u64,
     /// Whether there were too many columns.
@@ -61,7 +109,7 @@ impl InferReader {
     pub(crate) fn new(
         options: &XmlOptions,
         classifier: Classifier,
-        most_rows: Option<u64>,
+        sample: (Option<u64>, Sampling),
         wants_all_kinds: bool,
     ) -> Self {
         Self {
@@ -73,7 +121,10 @@ impl InferReader {
             ignore_spaces: options.ignore_surrounding_spaces,
             wants_all_kinds,
             mode: options.mode,
-            rows_left: most_rows.unwrap_or(u64::MAX),
+            rows_left: sample.0.unwrap_or(u64::MAX),
+            sampling: sample.1,
+            segment_byte: 0,
+            is_sampled: true,
             element: 0,
             is_overfull: false,
         }
@@ -254,12 +305,18 @@ fn add_text<'a>(lexer: &Lexer<'a>, open: &mut Open<'a>, event: Event<'a>) {
 impl RowReader for InferReader {
     type Output = Seen;
 
+    fn begin_segment(&mut self, _file: &str, byte: u64) {
+        self.segment_byte = byte;
+    }
+
     fn read_row<'a>(
         &mut self,
         lexer: &mut Lexer<'a>,
-        _start: StartTag<'a>,
+        start: StartTag<'a>,
     ) -> std::result::Result<(), RowError> {
-        if self.rows_left == 0 {
+        let byte = self.segment_byte + start.start as u64;
+        self.is_sampled = self.rows_left > 0 && self.sampling.takes(byte);
+        if !self.is_sampled {
             lexer.skip_element()?;
             return Ok(());
         }
@@ -278,7 +335,7 @@ impl RowReader for InferReader {
     }
 
     fn reject_row(&mut self, _raw: &str, place: &Place, error: RowError) -> Result<()> {
-        if self.rows_left == 0 {
+        if !self.is_sampled {
             return Ok(());
         }
         if self.mode == Mode::FailFast {

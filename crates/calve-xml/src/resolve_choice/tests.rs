@@ -5,7 +5,7 @@ use super::{Action, Report, ResolveChoice};
 use crate::arbitrary_batch::batch_with;
 use crate::json_text::json_strings;
 use crate::schema::choice::choice_field;
-use crate::schema::ddl::{parse_type, to_ddl};
+use crate::schema::ddl::{parse_ddl, parse_type, to_ddl};
 use crate::schema::has_choice;
 
 /// The rows as JSON.
@@ -153,6 +153,26 @@ fn make_struct_resolves_all_and_loses_nothing() {
 }
 
 #[test]
+fn the_catalog_says_what_choices_become() {
+    // Glue's names are in lower case, and its columns in an order of their own.
+    let catalog = parse_ddl("L ARRAY<INT>, A STRING, id STRING").unwrap();
+    let resolve = ResolveChoice::parse(&["match_catalog"]).unwrap();
+    assert!(resolve.matches_catalog());
+    check(
+        &resolve.with_catalog(catalog),
+        "id BIGINT NOT NULL, a STRING, l ARRAY<INT>",
+        &[
+            r#"{"id":1,"a":"7","l":[1,null,null]}"#,
+            r#"{"id":2,"a":" 8 ","l":[]}"#,
+            r#"{"id":3,"a":"{\"x\":9}"}"#,
+            r#"{"id":4}"#,
+            r#"{"id":5,"a":"eight"}"#,
+        ],
+        &[("l[]", 1)],
+    );
+}
+
+#[test]
 fn columns_not_named_stay() {
     let batch = example();
     let resolved = specs(&[("id", "cast:string")])
@@ -185,5 +205,13 @@ fn what_cannot_be_done_is_refused() {
     );
     assert!("cast".parse::<Action>().is_err());
     assert!("cast:interval".parse::<Action>().is_err());
-    assert!("match_catalog".parse::<Action>().is_err());
+    check_error(
+        &ResolveChoice::all(Action::MatchCatalog),
+        "column `a`: there is no table that it could match",
+    );
+    let catalog = parse_ddl("b STRING").unwrap();
+    check_error(
+        &specs(&[("a", "match_catalog")]).with_catalog(catalog),
+        "column `a`: the table has no such column: say by an action of its own what it becomes",
+    );
 }

@@ -74,7 +74,7 @@ pub(crate) fn read_segment<R: RowReader>(
     row_tag: &RowTag,
     reader: &mut R,
 ) -> Result<(Rows, End)> {
-    reader.begin_segment(segment.file);
+    reader.begin_segment(segment.file, segment.byte);
     let lexer = Lexer::with_context(
         segment.text,
         segment.context,

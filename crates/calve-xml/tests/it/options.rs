@@ -1,5 +1,7 @@
 //! What the options do.
 
+use std::sync::Arc;
+
 use calve_xml::convert::Convert;
 use calve_xml::infer::{InferSchema, MixedTypes, Note};
 use calve_xml::options::{Mode, Namespaces};
@@ -8,7 +10,7 @@ use calve_xml::schema::hints::Hints;
 use calve_xml::{Error, XmlOptions};
 use serde_json::{Value, json};
 
-use super::{Buffer, convert, infer, input, options, plain};
+use super::{Buffer, convert, infer, input, options, plain, to_json};
 
 #[track_caller]
 fn check_inferred(infer: &InferSchema, text: &str, ddl: &str) {
@@ -220,11 +222,18 @@ fn rejected_rows_are_written_aside() {
 
 #[test]
 fn what_no_column_takes_is_counted() {
-    let text = "<r><row x='1'>t<a>1</a><b><c/><c/></b></row><row><b>u<d/></b></row></r>";
+    let text = "<r><row x='1'>t<a y=''>1</a><b><c/><c/></b></row><row><a y='2'/><b>u<d z=''/></b></row></r>";
     let schema = parse_ddl("a INT, b STRUCT<d: STRING>").unwrap();
     let (rows, report) = convert(text.as_bytes(), &schema, &options(|_| {})).unwrap();
     assert_eq!(rows, [json!({"a": 1, "b": {}}), json!({"b": {"d": ""}})]);
-    let expected = [("_VALUE", 1), ("_x", 1), ("b._VALUE", 1), ("b.c", 2)];
+    let expected = [
+        ("_VALUE", 1),
+        ("_x", 1),
+        ("a._y", 2),
+        ("b._VALUE", 1),
+        ("b.c", 2),
+        ("b.d._z", 1),
+    ];
     let expected = expected.map(|(path, count)| (path.to_owned(), count));
     assert_eq!(report.unknown, expected.into());
 }
@@ -263,4 +272,72 @@ fn types_that_xml_has_not_are_refused() {
         Convert::new(&parse_ddl("a INT").unwrap(), zone),
         Err(Error::TimeZone { .. })
     ));
+}
+
+#[test]
+fn batches_come_one_by_one() {
+    let text = "<r><row><n>1</n></row><row><n>2</n></row><row><n>3</n></row></r>";
+    let schema = parse_ddl("n INT").unwrap();
+    let convert = || {
+        let convert = Convert::new(&schema, options(|_| {})).unwrap();
+        convert.with_segment_bytes(8)
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build();
+    for pool in [None, Some(Arc::new(pool.unwrap()))] {
+        let mut batches = convert().into_batches([Ok(input(text))], pool);
+        assert_eq!(*batches.schema().as_ref(), schema);
+        assert_eq!(batches.report(), None);
+        let rows: Vec<Value> = batches
+            .by_ref()
+            .flat_map(|batch| to_json(&batch.unwrap()))
+            .collect();
+        assert_eq!(rows, [json!({"n": 1}), json!({"n": 2}), json!({"n": 3})]);
+        assert!(batches.next().is_none());
+        assert_eq!(batches.report().unwrap().rows, 3);
+    }
+    // Whoever has seen enough drops it, and the thread ends.
+    let mut batches = convert().into_batches([Ok(input(text))], None);
+    batches.next().unwrap().unwrap();
+    drop(batches);
+    // An error comes once, in its place.
+    let fail = options(|options| options.mode = Mode::FailFast);
+    let text = "<r><row><n>1</n></row><row><n>x</n></row></r>";
+    let convert = Convert::new(&schema, fail).unwrap().with_segment_bytes(8);
+    let mut batches = convert.into_batches([Ok(input(text))], None);
+    assert_eq!(
+        to_json(&batches.next().unwrap().unwrap()),
+        [json!({"n": 1})]
+    );
+    assert!(batches.next().unwrap().is_err());
+    assert!(batches.next().is_none());
+    assert_eq!(batches.report(), None);
+}
+
+#[test]
+fn a_sample_is_the_same_however_it_is_read() {
+    let rows: String = (0..2_000)
+        .map(|n| format!("<row><c{}>1</c{}></row>", n % 400, n % 400))
+        .collect();
+    let text = format!("<r>{rows}</r>");
+    let other = "<r><row><z>1</z></row></r>".to_owned();
+    let infer = |ratio: f64, segment_bytes: usize, texts: &[&String]| {
+        let inference = InferSchema::new(options(|_| {}))
+            .with_segment_bytes(segment_bytes)
+            .with_sampling_ratio(ratio)
+            .unwrap();
+        let inputs = texts.iter().map(|text| Ok(input(text.as_str())));
+        let inputs: Vec<_> = inputs.collect();
+        inference.run(inputs).unwrap()
+    };
+    let whole = infer(0.1, 1 << 20, &[&text, &other]);
+    assert!((100..=320).contains(&whole.rows), "{}", whole.rows);
+    for (bytes, texts) in [(64, [&text, &other]), (1000, [&other, &text])] {
+        let found = infer(0.1, bytes, &texts);
+        assert_eq!((&found.schema, found.rows), (&whole.schema, whole.rows));
+    }
+    assert_eq!(infer(1.0, 1000, &[&text]).rows, 2_000);
+    for ratio in [0.0, -1.0, 1.5, f64::NAN] {
+        let refused = InferSchema::new(options(|_| {})).with_sampling_ratio(ratio);
+        assert!(matches!(refused, Err(Error::SamplingRatio { .. })));
+    }
 }

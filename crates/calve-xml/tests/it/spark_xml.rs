@@ -4,14 +4,16 @@
 use std::path::PathBuf;
 
 use calve_testkit::shared_data;
+use calve_xml::convert::Convert;
 use calve_xml::infer::InferSchema;
 use calve_xml::options::{Mode, Namespaces};
 use calve_xml::schema::ddl::{parse_ddl, to_ddl};
+use calve_xml::schema::xsd::{SchemaRequest, Xsd};
 use calve_xml::{Input, XmlOptions};
 use fs_err::File;
 use serde_json::{Value, json};
 
-use super::{convert, plain};
+use super::{convert, plain, to_json};
 
 /// Where spark-xml's test files are.
 fn folder() -> Option<PathBuf> {
@@ -361,6 +363,69 @@ fn nesting() {
     case("basket.xml", "basket", 1)
         .values(json!({"/0/entry/0/key": 9027}))
         .check();
+}
+
+/// spark-xml reads these files in blocks of 500 and 8342 bytes, and finds each row once.
+#[test]
+fn rows_are_found_whatever_the_size_of_segments() {
+    let Some(folder) = folder() else {
+        println!("skipped: spark-xml's test files are not at hand");
+        return;
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build();
+    let pool = pool.unwrap();
+    for (file, expected) in [("fias_house.xml", 37), ("fias_house.large.xml", 740)] {
+        for suffix in ["", ".gz", ".bz2"] {
+            for bytes in [1, 500, 8342] {
+                let name = format!("{file}{suffix}");
+                let input = Input::new(&*name, File::open(folder.join(&name)).unwrap());
+                let schema = parse_ddl("_HOUSEID STRING").unwrap();
+                let convert = Convert::new(&schema, XmlOptions::new("House")).unwrap();
+                let convert = convert.with_segment_bytes(bytes);
+                let report = convert.run_on([Ok(input)], &pool, |_| Ok(())).unwrap();
+                assert_eq!(report.rows, expected, "{name} in pieces of {bytes}");
+            }
+        }
+    }
+}
+
+/// spark-xml's `rowValidationXSDPath`.
+#[test]
+fn rows_are_validated() {
+    let Some(folder) = folder() else {
+        println!("skipped: spark-xml's test files are not at hand");
+        return;
+    };
+    let read = |name: &str| fs_err::read_to_string(folder.join(name)).unwrap();
+    let mut nothing = |_: &SchemaRequest<'_>| Ok(None);
+    let xsd = Xsd::read("basket.xsd", &read("basket.xsd"), &mut nothing).unwrap();
+    let ddl = "entry ARRAY<STRUCT<key: BIGINT, value: STRING>>, _corrupt_record STRING";
+    let run = |file: &str| {
+        let convert = Convert::new(&parse_ddl(ddl).unwrap(), XmlOptions::new("basket")).unwrap();
+        let convert = convert.with_validator(xsd.row_validator("basket").unwrap());
+        let mut rows = Vec::new();
+        let input = Input::new(file, std::io::Cursor::new(read(file)));
+        let report = convert.run([Ok(input)], |batch| {
+            rows.extend(to_json(&batch));
+            Ok(())
+        });
+        assert_eq!(rows.len(), 1);
+        (rows.remove(0), report.unwrap())
+    };
+    let (row, report) = run("basket.xml");
+    assert_eq!(
+        (row["entry"][0]["key"].clone(), report.corrupt_rows),
+        (json!(9027), 0)
+    );
+    assert_eq!(row.get("_corrupt_record"), None);
+    let (row, report) = run("basket_invalid.xml");
+    assert!(
+        row["_corrupt_record"]
+            .as_str()
+            .unwrap()
+            .starts_with("<basket>")
+    );
+    assert_eq!((row.get("entry"), report.corrupt_rows), (None, 1));
 }
 
 #[test]

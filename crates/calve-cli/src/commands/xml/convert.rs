@@ -75,10 +75,6 @@ pub(crate) async fn convert(
     let mut flags = flags;
     let entry = from_entry(context, &mut flags.xml).await?;
     let mut settings = XmlConvertSettings::resolve(flags, &context.settings)?;
-    if let (Some(schema), SchemaSettings::Inferred) = (entry, &settings.schema) {
-        settings.schema = SchemaSettings::Entry(schema);
-    }
-    let settings = Arc::new(settings);
     let documents = Documents::find(context, &settings.xml.inputs).await?;
     let (catalog, contract) = match &settings.target {
         XmlTarget::Table { .. } => {
@@ -88,6 +84,11 @@ pub(crate) async fn convert(
         }
         XmlTarget::Files { .. } => (None, None),
     };
+    match_catalog(&mut settings, entry.as_ref().or(contract.as_ref()))?;
+    if let (Some(schema), SchemaSettings::Inferred) = (entry, &settings.schema) {
+        settings.schema = SchemaSettings::Entry(schema);
+    }
+    let settings = Arc::new(settings);
     let metastore = match &settings.register {
         Some(_) => Some(context.open_catalog().await?),
         None => None,
@@ -133,6 +134,20 @@ fn finish(context: &Context, outcome: &Outcome) -> anyhow::Result<ExitStatus> {
         return Ok(ExitStatus::Problem);
     }
     Ok(ExitStatus::Done)
+}
+
+/// Tells the choices that are to match a table's columns what these are.
+fn match_catalog(settings: &mut XmlConvertSettings, table: Option<&Schema>) -> anyhow::Result<()> {
+    let choices = settings.xml.choices.take();
+    settings.xml.choices = match (choices, table) {
+        (Some(choices), Some(table)) => Some(choices.with_catalog(table.clone())),
+        (Some(choices), None) if choices.matches_catalog() => anyhow::bail!(
+            "--resolve-choice match_catalog goes by a table's columns, and there is none: give an existing \
+             table by --table, or start from an entry as glue:db.table"
+        ),
+        (choices, _) => choices,
+    };
+    Ok(())
 }
 
 /// The columns of the table that is there.
