@@ -127,7 +127,7 @@ impl<'a> ReadRows<'a> {
     {
         let (options, row_tag, readers) = (self.options, join.row_tag(), join.readers());
         // The join waits for segments in their order, so this many may be under way.
-        let window = pool.current_num_threads() + 1;
+        let window = 2 * pool.current_num_threads();
         let (pending, arrived) = mpsc::sync_channel::<Result<Receiver<Outcome<R::Output>>>>(window);
         let (give_back, given_back) = mpsc::channel::<Vec<u8>>();
         pool.in_place_scope(|workers| {

@@ -40,8 +40,8 @@ struct Arguments {
     rounds: usize,
     with_peers: bool,
     only: Vec<String>,
-    /// The one thing that is measured, for a profiler.
-    stage: Option<String>,
+    /// The only things that are measured, where some are named: for a profiler.
+    stages: Vec<String>,
 }
 
 impl Arguments {
@@ -51,7 +51,7 @@ impl Arguments {
             rounds: 5,
             with_peers: false,
             only: Vec::new(),
-            stage: None,
+            stages: Vec::new(),
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -59,7 +59,7 @@ impl Arguments {
                 // Cargo says so to every bench.
                 "--bench" => {}
                 "--peers" => parsed.with_peers = true,
-                "--stage" => parsed.stage = arguments.next(),
+                "--stage" => parsed.stages.extend(arguments.next()),
                 "--rounds" => parsed.rounds = arguments.next().unwrap().parse().unwrap(),
                 shape if shape.parse::<usize>().is_err() => parsed.only.push(argument),
                 megabytes => parsed.bytes = megabytes.parse::<usize>().unwrap() * 1_000_000,
@@ -84,7 +84,7 @@ fn main() {
     // Everything takes its turn in every round, so that a change of the machine's mood meets all alike.
     for round in 0..arguments.rounds {
         for shape in &shapes {
-            run(shape, &two, arguments.stage.as_deref(), &mut table);
+            run(shape, &two, &arguments.stages, &mut table);
             if let Some(peers) = &peers {
                 let spent = peers.to_parquet(shape, round == 0);
                 table.add(PEER_ARROW, shape, spent.arrow);
@@ -113,7 +113,7 @@ fn main() {
     ]);
 }
 
-fn run(shape: &Shape, two: &Arc<ThreadPool>, stage: Option<&str>, table: &mut Table) {
+fn run(shape: &Shape, two: &Arc<ThreadPool>, wanted: &[String], table: &mut Table) {
     let text = &*shape.text;
     let mut stages: [(&'static str, &mut dyn FnMut()); 8] = [
         (QUICK, &mut || _ = black_box(shape::quick_xml_events(text))),
@@ -133,7 +133,7 @@ fn run(shape: &Shape, two: &Arc<ThreadPool>, stage: Option<&str>, table: &mut Ta
         (TWO_CPU, &mut || _ = shape.to_parquet(Some(two))),
     ];
     for (name, run) in &mut stages {
-        if stage.is_some_and(|stage| stage != *name) {
+        if !wanted.is_empty() && !wanted.iter().any(|it| it == name) {
             continue;
         }
         let spent = measure(&mut *run);

@@ -130,6 +130,9 @@ where
         let is_last = cut.is_last;
         if !self.carried.text.is_empty() {
             self.carried.text.extend_from_slice(&cut.bytes);
+            if cut.bytes.capacity() > MOST_KEPT_BYTES {
+                cut.bytes = Vec::new();
+            }
             if !cut.is_last && self.carried.text.len() < self.carried.enough {
                 self.check_carried()?;
                 return Ok(cut.bytes);

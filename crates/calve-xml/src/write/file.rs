@@ -10,8 +10,9 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
 };
+use parquet::basic::Encoding;
 use parquet::errors::ParquetError;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::writer::SerializedFileWriter;
 use rayon::prelude::*;
 
@@ -254,7 +255,9 @@ fn column_writers(
     })
 }
 
-/// Makes writers that keep no copies of values: neither the least and the greatest, nor a dictionary.
+/// Makes writers that keep no copies of values: neither the least and the greatest, nor a dictionary. Pages
+/// are of version 2, since those of version 1 are put together in a buffer of their own before they are
+/// compressed; the encoding is that of version 1 all the same.
 fn lean_factory(
     schema: &SchemaRef,
     layout: Layout,
@@ -262,6 +265,8 @@ fn lean_factory(
     let properties = WriterProperties::builder()
         .set_compression(layout.codec.compression())
         .set_dictionary_enabled(false)
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_encoding(Encoding::PLAIN)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_data_page_size_limit(PAGE_BYTES)
         .set_write_batch_size(1);
