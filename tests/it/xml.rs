@@ -489,8 +489,51 @@ fn what_becomes_of_columns_of_several_types() {
     --- stdout ---
     --- stderr ---
     error: `split` is no action on a choice of types
-    hint: write `cast:T`, `project:T`, `make_cols` or `make_struct`, behind `PATH:` for one column
+    hint: write `cast:T`, `project:T`, `make_cols`, `make_struct` or `match_catalog`, behind `PATH:` for one column
     ");
+}
+
+#[test]
+fn choices_match_a_table() {
+    let sandbox = mixed();
+    sandbox.write("words.xml", b"<r><i><v>word</v></i></r>");
+    let into = ["--row-tag", "i", "--table", "db.t"];
+    let matched = [&into[..], &["--resolve-choice", "match_catalog"]].concat();
+    assert_snapshot!(sandbox.run(&[&["xml", "convert", "a.xml"], &matched[..]].concat()), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: --resolve-choice match_catalog goes by a table's columns, and there is none: give an existing table by --table, or start from an entry as glue:db.table
+    ");
+    sandbox.json(&[&["xml", "convert", "words.xml"], &into[..]].concat());
+    let report = sandbox.json(&[&["xml", "convert", "a.xml"], &matched[..]].concat());
+    assert_eq!((&report["rows"], &report["nulled"]), (&json!(3), &json!({})));
+    check(
+        &sandbox,
+        "SELECT v FROM db.t ORDER BY v",
+        &json!([{"v": "1"}, {"v": "word"}, {"v": "x"}, {"v": "{\"w\":2}"}]),
+    );
+}
+
+#[test]
+fn limits_and_samples_are_flags() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.xml", b"<r><i long-name='1' b='2'/></r>");
+    let infer = |flags: &[&str]| {
+        let rows = ["xml", "infer", "a.xml", "--row-tag", "i", "--mode", "failfast"];
+        sandbox.run(&[&rows[..], flags].concat())
+    };
+    assert!(infer(&[]).starts_with("exit 0"));
+    for (flags, expected) in [
+        (["--max-name-size", "4"], "name"),
+        (["--max-attributes-size", "8"], "attributes"),
+        (["--max-attributes", "1"], "attributes"),
+        (["--sampling-ratio", "0"], "0 is no part of the rows"),
+    ] {
+        let found = infer(&flags);
+        assert!(found.starts_with("exit 2"), "{flags:?}: {found}");
+        assert!(found.contains(expected), "{flags:?}: {found}");
+    }
 }
 
 #[test]
