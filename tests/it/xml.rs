@@ -507,7 +507,10 @@ fn choices_match_a_table() {
     ");
     sandbox.json(&[&["xml", "convert", "words.xml"], &into[..]].concat());
     let report = sandbox.json(&[&["xml", "convert", "a.xml"], &matched[..]].concat());
-    assert_eq!((&report["rows"], &report["nulled"]), (&json!(3), &json!({})));
+    assert_eq!(
+        (&report["rows"], &report["nulled"]),
+        (&json!(3), &json!({}))
+    );
     check(
         &sandbox,
         "SELECT v FROM db.t ORDER BY v",
@@ -520,7 +523,15 @@ fn limits_and_samples_are_flags() {
     let sandbox = Sandbox::new();
     sandbox.write("a.xml", b"<r><i long-name='1' b='2'/></r>");
     let infer = |flags: &[&str]| {
-        let rows = ["xml", "infer", "a.xml", "--row-tag", "i", "--mode", "failfast"];
+        let rows = [
+            "xml",
+            "infer",
+            "a.xml",
+            "--row-tag",
+            "i",
+            "--mode",
+            "failfast",
+        ];
         sandbox.run(&[&rows[..], flags].concat())
     };
     assert!(infer(&[]).starts_with("exit 0"));

@@ -19,7 +19,7 @@ pub(crate) use migrate::{
 };
 pub(crate) use xml::{
     CompressionFlag, InferenceFlags, MixedTypesFlag, ModeFlag, NamespacesFlag, OnDriftFlag,
-    XmlCommand, XmlConvertFlags, XmlFlags, XmlInferFlags,
+    ReadingFlags, XmlCommand, XmlConvertFlags, XmlFlags, XmlInferFlags,
 };
 
 /// Turns data lakes into Apache Iceberg tables, without a cluster.

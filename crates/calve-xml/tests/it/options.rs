@@ -315,10 +315,8 @@ fn batches_come_one_by_one() {
 
 #[test]
 fn a_sample_is_the_same_however_it_is_read() {
-    let rows: String = (0..2_000)
-        .map(|n| format!("<row><c{}>1</c{}></row>", n % 400, n % 400))
-        .collect();
-    let text = format!("<r>{rows}</r>");
+    let rows = (0..2_000).map(|n| format!("<row><c{0}>1</c{0}></row>", n % 400));
+    let text = format!("<r>{}</r>", rows.collect::<Vec<_>>().concat());
     let other = "<r><row><z>1</z></row></r>".to_owned();
     let infer = |ratio: f64, segment_bytes: usize, texts: &[&String]| {
         let inference = InferSchema::new(options(|_| {}))
