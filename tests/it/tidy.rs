@@ -30,6 +30,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "calve-compact",
+        &["base", "storage", "catalog", "table", "query"],
+    ),
+    (
         "calve-verify",
         &[
             "base", "parquet", "storage", "catalog", "lake", "table", "query",
@@ -38,8 +42,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "calve",
         &[
-            "base", "parquet", "storage", "catalog", "lake", "table", "query", "migrate", "verify",
-            "xml",
+            "base", "parquet", "storage", "catalog", "lake", "table", "query", "migrate",
+            "compact", "verify", "xml",
         ],
     ),
     ("calve-cli", &[""]),
@@ -113,7 +117,7 @@ fn dependencies_point_downward_only() {
             let room = room.trim_start_matches('-');
             // Tests of verification need tables to verify.
             let for_tests: &[&str] = match name.as_str() {
-                "calve-verify" => &["testkit", "migrate"],
+                "calve-verify" | "calve-compact" => &["testkit", "migrate"],
                 _ => &["testkit"],
             };
             let in_tests = text(dependency, "kind") == "dev";

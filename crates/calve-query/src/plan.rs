@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use calve_base::Location;
 use calve_catalog::Table;
-use calve_table::{DeleteFile as TableDelete, Scan, ScanFile as TableFile};
+use calve_table::{
+    ContentFile, DeleteFile as TableDelete, FileFilter, Scan, ScanFile as TableFile,
+};
 use datafusion::common::stats::Precision;
 use futures::StreamExt;
 use iceberg::spec::{
@@ -87,6 +89,15 @@ impl Planner<'_> {
             kept.files,
             if any_deleted { rows.to_inexact() } else { rows },
         ))
+    }
+
+    /// Files that were listed elsewhere, in their order.
+    pub(crate) fn listed(&self, files: &[TableFile]) -> Result<Vec<ScanFile>> {
+        let mut kept = Kept::default();
+        for block in files.chunks(BLOCK_FILES) {
+            self.block(block, &mut kept)?;
+        }
+        Ok(kept.files)
     }
 
     fn block(&self, block: &[TableFile], kept: &mut Kept) -> Result<()> {
@@ -190,6 +201,26 @@ impl Kept {
         self.deletes.insert(key, Arc::clone(&made));
         Ok(made)
     }
+}
+
+/// Says of a file whether it may hold what filters ask for. What cannot be judged may.
+pub(crate) fn file_filter(
+    schema: Arc<Schema>,
+    primitives: Arc<PrimitiveColumns>,
+    filters: Filters,
+) -> FileFilter {
+    Arc::new(move |file: &ContentFile, spec: &PartitionSpec| {
+        let Ok(constants) = constants(&schema, spec, &file.partition) else {
+            return true;
+        };
+        let container = FileContainer {
+            file,
+            constants: Arc::new(constants),
+            spec,
+            primitives: &primitives,
+        };
+        filters.keep(&[container]).map_or(true, |keep| keep[0])
+    })
 }
 
 /// The values that all rows of a partition have. The error is the field whose value makes no sense.

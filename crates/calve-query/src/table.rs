@@ -12,11 +12,13 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::datasource::TableType;
 use datafusion::error::Result as DataFusionResult;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::logical_expr::expr_rewriter::unnormalize_col;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{Expr, LogicalPlan, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use iceberg::spec::{PartitionSpec, Schema, SnapshotRef, Transform};
 
-use crate::plan::{Planner, PrimitiveColumns, top_level};
+use crate::plan::{Planner, PrimitiveColumns, file_filter, top_level};
 use crate::read::{Filters, ScanFile, ScanTable, TableColumns, Wanted, plan, support};
 use crate::sql::{Version, snapshot_at};
 use crate::{Error, Result};
@@ -82,6 +84,16 @@ impl IcebergTable {
     }
 }
 
+/// The conditions of a plan, its columns without the names of tables.
+fn conditions(plan: &LogicalPlan) -> Vec<Expr> {
+    let mut conditions: Vec<Expr> = plan.inputs().into_iter().flat_map(conditions).collect();
+    if let LogicalPlan::Filter(filter) = plan {
+        let parts = split_conjunction(&filter.predicate);
+        conditions.extend(parts.into_iter().cloned().map(unnormalize_col));
+    }
+    conditions
+}
+
 /// All files of a snapshot as a table, which can be read in parts.
 #[derive(Debug, Clone)]
 pub struct TableFiles {
@@ -109,6 +121,54 @@ impl IcebergTable {
             scan: Arc::clone(&self.scan),
             files,
         })
+    }
+
+    /// Some files of the table, as a scan has listed them, to be read in this order. Rows that delete files
+    /// take away stay away.
+    ///
+    /// # Errors
+    /// When a file is of no format that is read, or its partition makes no sense.
+    pub fn files_of(
+        &self,
+        session: &dyn Session,
+        files: &[calve_table::ScanFile],
+    ) -> Result<TableFiles> {
+        let schema = self.scan.columns.arrow();
+        let filters = Arc::new(Filters::new(session, schema, &[], &self.constant)?);
+        let planner = Planner {
+            table: &self.table,
+            schema: self.scan.columns.schema(),
+            primitives: &self.primitives,
+            filters: &filters,
+        };
+        Ok(TableFiles {
+            scan: Arc::clone(&self.scan),
+            files: planner.listed(files)?,
+        })
+    }
+
+    /// Says of data files whether they may have rows of which a condition in SQL is true.
+    ///
+    /// # Errors
+    /// When the condition is wrong.
+    pub async fn file_filter(
+        &self,
+        session: &crate::Session,
+        condition: &str,
+    ) -> Result<calve_table::FileFilter> {
+        let all = Self::new(&self.table, None, Arc::clone(self.scan.columns.schema()))?;
+        let rows = session
+            .select_from(Arc::new(all), None, Some(condition))
+            .await?;
+        let conditions = conditions(rows.logical_plan());
+        let state = session.context().state();
+        let schema = self.scan.columns.arrow();
+        let filters = Filters::new(&state, schema, &conditions, &self.constant)?;
+        Ok(file_filter(
+            Arc::clone(self.scan.columns.schema()),
+            Arc::clone(&self.primitives),
+            filters,
+        ))
     }
 
     /// The schema that is read.

@@ -50,6 +50,13 @@ pub struct DeleteFile {
     pub sequence_number: i64,
 }
 
+impl DeleteFile {
+    /// Whether all its deletes are of one data file, as far as is known without reading it.
+    pub fn concerns_one_file(&self) -> bool {
+        only_data_file(&self.file).is_some()
+    }
+}
+
 /// Lists the live data files of a snapshot.
 #[derive(Clone)]
 #[must_use = "a scan does nothing until it is planned"]

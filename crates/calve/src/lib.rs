@@ -54,11 +54,13 @@
 //! | [`table`] | the write path: manifests, snapshots, [`DropTable`], [`RegisterTable`] |
 //! | [`query`] | [`Session`] |
 //! | [`migrate`] | [`AddFiles`], [`Sync`], [`Ctas`], [`Snapshot`], [`Migrate`], [`Swap`], [`Rollback`], [`Finalize`], [`Ingest`], [`Crawl`], [`RegisterHive`] |
+//! | [`compact`] | [`Compact`] |
 //! | [`verify`] | [`Verify`] |
 //! | [`xml`] | nested XML: [`InferSchema`](xml::InferSchema), [`Convert`](xml::Convert) |
 
 pub use calve_base as base;
 pub use calve_catalog as catalog;
+pub use calve_compact as compact;
 pub use calve_lake as lake;
 pub use calve_migrate as migrate;
 pub use calve_parquet as footer;
@@ -68,6 +70,7 @@ pub use calve_table as table;
 pub use calve_verify as verify;
 pub use calve_xml as xml;
 
+pub use calve_compact::Compact;
 pub use calve_migrate::{
     AddFiles, Crawl, Ctas, Finalize, Ingest, Migrate, RegisterHive, Rollback, Snapshot, Swap, Sync,
 };

@@ -272,6 +272,13 @@ impl DataFileWriter {
         Ok(())
     }
 
+    /// What the open files have taken so far, in bytes: about, for rows that are not yet encoded.
+    pub fn open_bytes(&self) -> usize {
+        let files = self.open.values();
+        let sizes = files.map(|file| file.writer.bytes_written() + file.writer.in_progress_size());
+        sizes.sum()
+    }
+
     /// Takes the descriptions of the files that were ended since the last call.
     pub fn take_ended(&mut self) -> Vec<DataFile> {
         std::mem::take(&mut self.done)

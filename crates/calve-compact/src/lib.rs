@@ -1,0 +1,24 @@
+//! Upkeep of tables: small files become large ones, and what was deleted goes for good.
+//!
+//! ```text
+//! Scan ──plan──▶ groups of files ──rewrite──▶ new files ──ReplaceFiles──▶ one snapshot, or a few
+//! ```
+//!
+//! * [`plan`](mod@plan) decides, by the formulas of Spark's `rewrite_data_files`, which files are worth
+//!   rewriting and together with which others. It is a pure function of what manifests say.
+//! * [`Compact`] carries a plan out: each group is read with its deletes applied, written anew at the
+//!   table's target size, and committed beside whatever other writers do.
+//!
+//! The crate knows no lake: it reads and writes tables.
+
+mod compact;
+mod error;
+pub mod options;
+mod pack;
+pub mod plan;
+mod rewrite;
+
+pub use compact::{Compact, Report};
+pub use error::{Error, Result};
+pub use options::RewriteOptions;
+pub use plan::{FileGroup, LeftAlone, LeftFile, Plan};
