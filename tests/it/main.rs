@@ -5,6 +5,7 @@ mod support;
 
 mod add_files;
 mod catalog;
+mod compact;
 mod corpus;
 mod ctas;
 mod general;

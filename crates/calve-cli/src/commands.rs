@@ -1,6 +1,7 @@
 //! The commands, one a file: each calls one operation and prints its report.
 
 mod add_files;
+mod compact;
 mod completions;
 mod crawl;
 mod ctas;
@@ -74,6 +75,7 @@ pub(crate) fn split(cli: Cli) -> (Command, GlobalFlags) {
         Command::Rollback(command) => std::mem::take(&mut command.globals),
         Command::Finalize(command) => std::mem::take(&mut command.globals),
         Command::Ctas(command) => std::mem::take(&mut command.globals),
+        Command::Compact(command) => std::mem::take(&mut command.globals),
         Command::Verify(command) => std::mem::take(&mut command.globals),
         Command::Sync(command) => std::mem::take(&mut command.globals),
         Command::Crawl(command) => std::mem::take(&mut command.globals),
@@ -226,6 +228,7 @@ impl Context {
             Command::Finalize(command) => Box::pin(finalize::finalize(self, command.flags)).await,
             Command::Crawl(command) => Box::pin(crawl::crawl(self, *command.flags)).await,
             Command::Ctas(command) => Box::pin(ctas::ctas(self, *command.flags)).await,
+            Command::Compact(command) => Box::pin(compact::compact(self, command.flags)).await,
             Command::Sql(command) => sql::sql(self, command.flags).await,
             Command::Tables(command) => tables::tables(self, command.flags).await,
             Command::Show(command) => show::show(self, command.flags).await,

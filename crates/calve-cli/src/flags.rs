@@ -1,5 +1,6 @@
 //! Every flag, as the user types it. Nothing here decides: see [`crate::settings`].
 
+mod compact;
 mod crawl;
 mod ctas;
 mod migrate;
@@ -12,6 +13,7 @@ use clap_complete::Shell;
 
 use crate::status::EXIT_STATUS_HELP;
 
+pub(crate) use compact::{CompactFlags, StrategyFlag};
 pub(crate) use crawl::{CrawlFlags, CrawlFormatFlag};
 pub(crate) use ctas::{CtasFlags, LakeFormatFlag};
 pub(crate) use migrate::{
@@ -65,6 +67,12 @@ pub(crate) enum Command {
     /// goes on where it ended. Types that Iceberg lacks become those it has: milliseconds and
     /// nanoseconds microseconds, INT96 instants, unsigned integers wider ones.
     Ctas(WithGlobals<Box<CtasFlags>>),
+    /// Rewrite small files of a table as larger ones, without the rows that are deleted
+    ///
+    /// Which files, and together with which others, is decided as Spark's `rewrite_data_files` does, by its
+    /// options; `--dry-run` tells. Files that others add meanwhile stay, and a group whose files others
+    /// change is dropped. Running it again does nothing.
+    Compact(WithGlobals<CompactFlags>),
     /// Prove that a source and a table hold the same rows
     Verify(WithGlobals<VerifyFlags>),
     /// Bring a table in step with a lake that goes on changing

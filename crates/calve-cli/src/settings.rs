@@ -5,6 +5,7 @@
 
 mod add_files;
 mod catalog;
+mod compact;
 mod crawl;
 mod ctas;
 mod environment;
@@ -23,6 +24,7 @@ use calve::migrate::journal::FailPoint;
 
 pub(crate) use add_files::AddFilesSettings;
 pub(crate) use catalog::CatalogSettings;
+pub(crate) use compact::CompactSettings;
 pub(crate) use crawl::{CrawlFormat, CrawlSettings};
 pub(crate) use ctas::CtasSettings;
 pub(crate) use environment::Environment;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use calve_base::Progress;
+use calve_base::{Location, Progress};
 use calve_catalog::Table;
 use calve_query::{IcebergTable, Session};
+use calve_storage::Storage;
 use calve_table::DataFileWriter;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionStateBuilder;
@@ -15,6 +16,7 @@ use iceberg::spec::DataFile;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::error::delete_quietly;
 use crate::options::RewriteOptions;
 use crate::plan::FileGroup;
 use crate::{Error, Result};
@@ -43,19 +45,35 @@ impl Rewriter {
     /// # Errors
     /// When a file cannot be read, the store fails, or rows are missing. Nothing is left then.
     pub(crate) async fn rewrite(&self, group: &FileGroup) -> Result<Vec<DataFile>> {
+        let files = self.write(group, None).await?;
+        let bytes: u64 = files.iter().map(DataFile::file_size_in_bytes).sum();
+        let expected = self.options.expected_output_files(bytes);
+        let is_one_partition = group.spec_id == self.table.metadata().default_partition_spec_id();
+        if !is_one_partition || files.len() as u64 <= expected {
+            return Ok(files);
+        }
+        // Small files are larger while they are written than they come out. Now it is known what they take,
+        // and the next run would put them together.
+        delete_files(self.table.storage(), &files).await?;
+        self.write(group, Some(expected)).await
+    }
+
+    /// `into` is how many files there are to be, if that is known for sure.
+    async fn write(&self, group: &FileGroup, into: Option<u64>) -> Result<Vec<DataFile>> {
         let storage = self.table.storage();
         let metadata = self.table.metadata();
         let is_split = group.spec_id != metadata.default_partition_spec_id();
-        let largest = self.options.write_max_file_size();
-        let target = if is_split {
-            self.options.target_file_size_bytes
-        } else {
-            largest
+        let target = match into {
+            // Rows end the files.
+            Some(_) => u64::MAX,
+            None if is_split => self.options.target_file_size_bytes,
+            None => self.options.write_max_file_size(),
         };
         let mut writer = DataFileWriter::new(storage, metadata)?
             .with_memory_bytes(self.write_bytes)
             .with_target_bytes(target);
-        let copied = self.copy(group, is_split, &mut writer).await;
+        let sizes = (!is_split).then(|| Sizes::new(&self.options, group, into));
+        let copied = self.copy(group, sizes, &mut writer).await;
         let read = match copied {
             Ok(read) => read,
             Err(error) => {
@@ -67,11 +85,7 @@ impl Rewriter {
         let written: u64 = files.iter().map(DataFile::record_count).sum();
         let is_whole = group.deletes_count > 0 || read == group.rows;
         if read != written || read > group.rows || !is_whole {
-            let locations = files
-                .iter()
-                .map(|file| calve_base::Location::parse(file.file_path()))
-                .collect::<Result<Vec<_>, _>>()?;
-            crate::error::delete_quietly(storage, &locations).await;
+            delete_files(storage, &files).await?;
             return Err(Error::Rows {
                 table: self.table.ident().to_string(),
                 read,
@@ -86,7 +100,7 @@ impl Rewriter {
     async fn copy(
         &self,
         group: &FileGroup,
-        is_split: bool,
+        mut sizes: Option<Sizes<'_>>,
         writer: &mut DataFileWriter,
     ) -> Result<u64> {
         let (batches, mut arrived) = mpsc::channel(QUEUE_BATCHES);
@@ -100,15 +114,13 @@ impl Rewriter {
                 }
             }
         });
-        let mut sizes = Sizes::new(&self.options, group);
         let mut read = 0;
         while let Some(batch) = arrived.recv().await {
             let batch = batch.map_err(calve_query::Error::from)?;
             read += batch.num_rows() as u64;
-            if is_split {
-                writer.write(&batch).await?;
-            } else {
-                sizes.write(&batch, writer).await?;
+            match &mut sizes {
+                Some(sizes) => sizes.write(&batch, writer).await?,
+                None => writer.write(&batch).await?,
             }
             self.progress.advanced(STAGE, batch.num_rows() as u64);
         }
@@ -137,6 +149,13 @@ impl Rewriter {
     }
 }
 
+async fn delete_files(storage: &Storage, files: &[DataFile]) -> Result<()> {
+    let locations = files.iter().map(|file| Location::parse(file.file_path()));
+    let locations = locations.collect::<Result<Vec<_>, _>>()?;
+    delete_quietly(storage, &locations).await;
+    Ok(())
+}
+
 /// Ends files so that all of them come out at about the same size, by what their rows turn out to take.
 struct Sizes<'a> {
     options: &'a RewriteOptions,
@@ -146,18 +165,19 @@ struct Sizes<'a> {
     rows: u64,
     /// Rows that the open file is to have.
     wanted: u64,
+    /// Whether that is known for sure.
+    is_known: bool,
 }
 
 impl<'a> Sizes<'a> {
-    fn new(options: &'a RewriteOptions, group: &FileGroup) -> Self {
+    fn new(options: &'a RewriteOptions, group: &FileGroup, into: Option<u64>) -> Self {
+        let files = into.unwrap_or(group.expected_output_files).max(1);
         Self {
             options,
             left: group.rows,
             rows: 0,
-            wanted: group
-                .rows
-                .div_ceil(group.expected_output_files.max(1))
-                .max(1),
+            wanted: group.rows.div_ceil(files).max(1),
+            is_known: into.is_some(),
         }
     }
 
@@ -182,6 +202,10 @@ impl<'a> Sizes<'a> {
 
     /// Ends the open file, or lets it grow, because its rows take less than was expected.
     async fn decide(&mut self, writer: &mut DataFileWriter) -> Result<()> {
+        if self.is_known {
+            self.rows = 0;
+            return Ok(writer.end_all().await?);
+        }
         let bytes = writer.open_bytes() as u64;
         let all = self.rows + self.left;
         let all_bytes = u128::from(bytes) * u128::from(all) / u128::from(self.rows.max(1));

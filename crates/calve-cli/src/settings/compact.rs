@@ -1,0 +1,39 @@
+use calve::base::TableIdent;
+
+use super::{Error, Settings, bytes};
+use crate::flags::{CompactFlags, StrategyFlag};
+
+/// What `calve compact` is told.
+#[derive(Debug, Clone)]
+pub(crate) struct CompactSettings {
+    pub(crate) table: TableIdent,
+    pub(crate) condition: Option<String>,
+    /// Options by Spark's names.
+    pub(crate) options: Vec<(String, String)>,
+}
+
+impl CompactSettings {
+    /// Decides what the flags mean.
+    ///
+    /// # Errors
+    /// When a name or a size means nothing.
+    pub(crate) fn resolve(flags: CompactFlags) -> Result<Self, Error> {
+        let (None | Some(StrategyFlag::Binpack)) = flags.strategy;
+        let mut options = flags.option;
+        if let Some(text) = &flags.target_file_size {
+            let size = bytes("--target-file-size", text)?;
+            options.push(("target-file-size-bytes".to_owned(), size.to_string()));
+        }
+        if let Some(files) = flags.min_input_files {
+            options.push(("min-input-files".to_owned(), files.to_string()));
+        }
+        if flags.partial_progress {
+            options.push(("partial-progress.enabled".to_owned(), "true".to_owned()));
+        }
+        Ok(Self {
+            table: Settings::table(&flags.table)?,
+            condition: flags.condition,
+            options,
+        })
+    }
+}
