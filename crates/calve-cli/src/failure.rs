@@ -35,6 +35,7 @@ fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
         calve::lake::Error,
         calve::query::Error,
         calve::table::Error,
+        calve::compact::Error,
         calve::verify::Error,
         calve::xml::Error,
     );
