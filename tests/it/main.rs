@@ -14,6 +14,7 @@ mod interop;
 mod migrate;
 mod notebooks;
 mod peers;
+mod reader;
 mod settings;
 mod sql;
 mod sync;

@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("calve-xml", &["base"]),
     ("calve-storage", &["base"]),
     ("calve-catalog", &["base", "storage"]),
+    ("calve-engines", &["base", "catalog"]),
     ("calve-lake", &["base", "parquet", "storage", "catalog"]),
     ("calve-table", &["base", "parquet", "storage", "catalog"]),
     (
@@ -36,14 +37,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "calve-verify",
         &[
-            "base", "parquet", "storage", "catalog", "lake", "table", "query",
+            "base", "parquet", "storage", "catalog", "lake", "table", "query", "engines",
         ],
     ),
     (
         "calve",
         &[
             "base", "parquet", "storage", "catalog", "lake", "table", "query", "migrate",
-            "compact", "verify", "xml",
+            "compact", "verify", "engines", "xml",
         ],
     ),
     ("calve-cli", &[""]),

@@ -9,6 +9,7 @@
 //! It goes past `iceberg`'s own catalogs because their commits take only that crate's own updates,
 //! and because what they write to Glue is not what other engines expect there.
 
+mod aws;
 mod backend;
 mod error;
 mod glue;
@@ -27,6 +28,7 @@ use calve_base::{Location, Properties, TableIdent};
 use calve_storage::Storage;
 use iceberg::spec::TableMetadataBuildResult;
 
+pub use aws::sdk_config;
 use backend::BackendCatalog;
 pub use error::{Cause, Error, Result};
 pub use hive::{HiveColumn, HivePartition, HiveTable, Metastore};

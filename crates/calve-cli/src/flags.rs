@@ -4,6 +4,7 @@ mod compact;
 mod crawl;
 mod ctas;
 mod migrate;
+mod reader;
 mod xml;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub(crate) use ctas::{CtasFlags, LakeFormatFlag};
 pub(crate) use migrate::{
     FinalizeFlags, MigrateFlags, ProofFlag, RollbackFlags, SnapshotFlags, SwapFlags,
 };
+pub(crate) use reader::{ReaderFlag, ReaderFlags};
 pub(crate) use xml::{
     CompressionFlag, InferenceFlags, MixedTypesFlag, ModeFlag, NamespacesFlag, OnDriftFlag,
     ReadingFlags, XmlCommand, XmlConvertFlags, XmlFlags, XmlInferFlags,
@@ -74,7 +76,7 @@ pub(crate) enum Command {
     /// change is dropped. Running it again does nothing.
     Compact(WithGlobals<CompactFlags>),
     /// Prove that a source and a table hold the same rows
-    Verify(WithGlobals<VerifyFlags>),
+    Verify(WithGlobals<Box<VerifyFlags>>),
     /// Bring a table in step with a lake that goes on changing
     Sync(WithGlobals<SyncFlags>),
     /// Nested XML: infer the schema of its rows, convert them to Parquet or into a table
@@ -403,6 +405,8 @@ pub(crate) struct VerifyFlags {
     /// Compare only a part of the rows, such as 0.01, whole partitions where there are any
     #[arg(long, value_name = "FRACTION")]
     pub(crate) sample: Option<f64>,
+    #[command(flatten)]
+    pub(crate) reader: ReaderFlags,
     /// Compare only partitions with this value (repeatable)
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) partition_filter: Vec<(String, String)>,

@@ -12,6 +12,7 @@ mod environment;
 mod error;
 mod file;
 mod migrate;
+mod reader;
 mod source;
 mod sync;
 mod verify;
@@ -32,6 +33,7 @@ pub(crate) use error::Error;
 pub(crate) use migrate::{
     FinalizeSettings, MigrateSettings, RollbackSettings, SnapshotSettings, SwapSettings,
 };
+pub(crate) use reader::ReaderSettings;
 pub(crate) use source::SourceSettings;
 pub(crate) use sync::SyncSettings;
 pub(crate) use verify::VerifySettings;

@@ -32,6 +32,8 @@ pub(crate) enum Depth {
     Checksums,
     /// All that [`crate::profile::Profile`] has room for.
     Statistics,
+    /// The same without checksums: what other engines can say, too.
+    Plain,
 }
 
 /// `calve_profile(column, …)`: a binary that [`Profiles::from_bytes`] reads.
@@ -180,7 +182,7 @@ impl GroupsAccumulator for Groups {
             };
             match self.depth {
                 Depth::Checksums => self.add_checksums(index, wanted),
-                Depth::Statistics => {
+                Depth::Statistics | Depth::Plain => {
                     self.add_statistics(index, &Cells::new(array, look.ticks)?, wanted);
                 }
             }

@@ -10,10 +10,11 @@ use datafusion::prelude::SessionContext;
 use serde_json::Value;
 
 use crate::Result;
-use crate::aggregate::Depth;
+use crate::aggregate::{Depth, Look};
 use crate::columns::{Column, Pair};
 use crate::findings::{Findings, suspects};
 use crate::partition::Partition;
+use crate::reader::{AthenaQuery, ReadBy};
 use crate::rows::{RowDifferences, RowOptions, Search};
 use crate::sample::Sample;
 use crate::side::{Group, Groups, Side};
@@ -125,15 +126,18 @@ pub async fn compare(
 ) -> Result<Comparison> {
     let source = Side::new("the source", source, &options.keys)?;
     let table = Side::new("the table", table, &options.keys)?;
-    compare_sides(context, source, table, options).await
+    let comparison = compare_sides(context, source, table, options, None).await?;
+    Ok(comparison.0)
 }
 
+/// Compares two sides. Where another engine is asked, it counts and sums the table in place of calve.
 pub(crate) async fn compare_sides(
     context: &SessionContext,
     source: Side,
     table: Side,
     options: &CompareOptions,
-) -> Result<Comparison> {
+    engine: Option<AthenaQuery<'_>>,
+) -> Result<(Comparison, Option<ReadBy>)> {
     let pairs = Pair::all(
         &source.provider.schema(),
         &table.provider.schema(),
@@ -157,21 +161,22 @@ pub(crate) async fn compare_sides(
     };
     let depth = match options.level {
         Level::Rows => Depth::Checksums,
+        _ if engine.is_some() => Depth::Plain,
         _ => Depth::Statistics,
     };
-    let looks = |side: fn(&Pair) -> Option<&Column>| -> Vec<_> {
-        let columns = compared
-            .iter()
-            .filter_map(|pair| Some((side(pair)?, pair.look())));
-        columns
-            .map(|(column, look)| (column.name.clone(), look))
-            .collect()
+    let of_source = looks(compared, |pair| pair.source.as_ref());
+    let of_table = looks(compared, |pair| pair.table.as_ref());
+    let read_table = async {
+        if let Some(engine) = &engine {
+            let (groups, read_by) = engine.run(&of_table).await?;
+            return Ok((groups, Some(read_by)));
+        }
+        let groups = table.groups(context, filters.1.clone(), &of_table, depth);
+        Ok((groups.await?, None))
     };
-    let of_source = looks(|pair| pair.source.as_ref());
-    let of_table = looks(|pair| pair.table.as_ref());
-    let (source_groups, table_groups) = tokio::try_join!(
+    let (source_groups, (table_groups, read_by)) = tokio::try_join!(
         Box::pin(source.groups(context, filters.0.clone(), &of_source, depth)),
-        Box::pin(table.groups(context, filters.1.clone(), &of_table, depth)),
+        Box::pin(read_table),
     )?;
     let judge = Judge {
         keys: &options.keys,
@@ -193,7 +198,17 @@ pub(crate) async fn compare_sides(
         };
         comparison.row_differences = Some(Box::pin(search.run()).await?);
     }
-    Ok(comparison)
+    Ok((comparison, read_by))
+}
+
+/// One side's names of the columns, and how they are looked at.
+fn looks(pairs: &[Pair], side: fn(&Pair) -> Option<&Column>) -> Vec<(String, Look)> {
+    let columns = pairs
+        .iter()
+        .filter_map(|pair| Some((side(pair)?, pair.look())));
+    columns
+        .map(|(column, look)| (column.name.clone(), look))
+        .collect()
 }
 
 /// Goes over both sides' partitions in order.
@@ -296,7 +311,8 @@ impl Judge<'_> {
             match (own, other) {
                 _ if pair.type_conflict().is_some() => checksums.push(None),
                 (Some(own), Some(other)) => {
-                    checksums.push(Some((own.checksum, other.checksum)));
+                    let both = (own.checksum, other.checksum);
+                    checksums.push((self.depth != Depth::Plain).then_some(both));
                     for (check, differing) in pair.statistics(own, other, self.depth) {
                         all_equal &= differing.is_none();
                         self.tally
@@ -312,7 +328,8 @@ impl Judge<'_> {
         }
         self.findings.add(&checksums);
         // Where cells differ, rows do; what is left to find is equal cells in other rows.
-        if all_equal && rows > 0 && !self.pairs.is_empty() {
+        let has_checksums = self.depth != Depth::Plain && !self.pairs.is_empty();
+        if all_equal && rows > 0 && has_checksums {
             let checksums = (source.row_checksum, table.row_checksum);
             let hex = |checksum: u128| Value::from(format!("{checksum:032x}"));
             let differing =

@@ -1,3 +1,7 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use arrow::error::ArrowError;
 use calve_base::{Failure, TableIdent};
 use datafusion::error::DataFusionError;
 
@@ -75,6 +79,73 @@ pub enum Error {
         /// What was asked for.
         snapshot_id: i64,
     },
+    /// Another reader needs Python, which does not start.
+    #[error("cannot start {}: {source}", python.display())]
+    NoPython {
+        /// The interpreter.
+        python: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another reader needs a Python package that is not there.
+    #[error("{} has no package `{package}`, which {reader} needs", python.display())]
+    NoPackage {
+        /// Which reader.
+        reader: &'static str,
+        /// What pip is to install.
+        requirement: &'static str,
+        /// The interpreter.
+        python: PathBuf,
+        /// The package.
+        package: String,
+    },
+    /// Another reader cannot read the table.
+    #[error("{reader} cannot read the table: {problem}")]
+    Reader {
+        /// Which reader.
+        reader: &'static str,
+        /// In its own words.
+        problem: String,
+    },
+    /// Another reader took too long, and was ended.
+    #[error("{reader} took longer than {} s, and was ended", timeout.as_secs())]
+    ReaderTimeout {
+        /// Which reader.
+        reader: &'static str,
+        /// How long it might have taken.
+        timeout: Duration,
+    },
+    /// What another reader answered is no stream of Arrow's.
+    #[error("{reader} answered what is no Arrow stream")]
+    ReaderAnswer {
+        /// Which reader.
+        reader: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: Option<ArrowError>,
+    },
+    /// What another reader answered is no value of the column.
+    #[error("query {query_id} of {reader} answered what cannot be compared: {value}")]
+    ReaderValue {
+        /// Which reader.
+        reader: &'static str,
+        /// The query.
+        query_id: String,
+        /// The answer.
+        value: String,
+    },
+    /// Another reader answers less than what is asked for.
+    #[error("{reader} cannot be asked for {wanted}")]
+    ReaderAbility {
+        /// Which reader.
+        reader: &'static str,
+        /// What was asked for.
+        wanted: &'static str,
+    },
+    /// Another engine did not run the query.
+    #[error(transparent)]
+    Engine(#[from] calve_engines::Error),
 }
 
 /// What the functions of this crate return.
@@ -86,6 +157,7 @@ impl Failure for Error {
             Self::Catalog(error) => error.is_retryable(),
             Self::Lake(error) => error.is_retryable(),
             Self::Read { source, .. } | Self::Session { source } => source.is_retryable(),
+            Self::Engine(error) => error.is_retryable(),
             _ => false,
         }
     }
@@ -98,10 +170,45 @@ impl Failure for Error {
             Self::NoSuchSnapshot { table, .. } => {
                 Some(format!("list them with `SELECT * FROM {table}.snapshots`"))
             }
+            Self::Engine(error) => error.hint(),
+            Self::NoPython { .. } => {
+                Some("install Python 3.10 or newer, or name its interpreter".to_owned())
+            }
+            Self::NoPackage {
+                requirement,
+                python,
+                ..
+            } => {
+                let python = python.display();
+                Some(format!(
+                    "{python} -m pip install {}",
+                    shell_words(requirement)
+                ))
+            }
+            Self::ReaderTimeout { .. } => Some("give it more time".to_owned()),
+            Self::ReaderAbility { .. } => Some(
+                "it counts and sums: use the levels counts or aggregates, on all rows".to_owned(),
+            ),
             Self::Sample { .. } => {
                 Some("give a number above 0 and up to 1, such as 0.01".to_owned())
             }
             _ => None,
         }
     }
+}
+
+/// Packages as a shell takes them: brackets would be a pattern.
+fn shell_words(packages: &str) -> String {
+    let quoted = |package: &str| {
+        if package.contains('[') {
+            format!("'{package}'")
+        } else {
+            package.to_owned()
+        }
+    };
+    packages
+        .split(' ')
+        .map(quoted)
+        .collect::<Vec<_>>()
+        .join(" ")
 }

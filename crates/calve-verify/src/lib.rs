@@ -21,8 +21,9 @@
 //! `0.0`, any NaN as any other, texts and binaries by their bytes, structs by the names of the fields
 //! that are not null, maps in any order.
 //!
-//! Both sides are read with calve's own reader. That other engines read the table alike is not
-//! proven here.
+//! Both sides are read with calve's own reader, unless another [`Reader`] is given for the table:
+//! PyIceberg and DuckDB hand over rows, which are compared as calve's own are, and Athena answers a
+//! query for counts, bounds and sums.
 //!
 //! This crate changes nothing.
 
@@ -35,6 +36,7 @@ mod findings;
 mod hash;
 mod partition;
 mod profile;
+mod reader;
 mod rows;
 mod rows_read;
 mod sample;
@@ -46,6 +48,9 @@ pub use compare::{
 };
 pub use error::{Error, Result};
 pub use partition::Partition;
+pub use reader::{
+    AthenaReader, DEFAULT_READER_TIMEOUT, PythonPackage, PythonReader, ReadBy, Reader,
+};
 pub use rows::{
     ChangedColumn, DEFAULT_CANDIDATES, DEFAULT_ROW_LIMIT, DifferenceFile, DifferenceSink,
     RowDifference, RowDifferences, RowKind, RowOptions,

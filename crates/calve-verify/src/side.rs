@@ -84,7 +84,7 @@ impl Side {
     }
 
     /// This side's spelling of a column, and its type.
-    fn column(&self, name: &str) -> Result<(String, DataType)> {
+    pub(crate) fn column(&self, name: &str) -> Result<(String, DataType)> {
         let schema = self.provider.schema();
         let fields = schema.fields();
         let exact = fields.iter().find(|field| field.name() == name);
@@ -172,6 +172,15 @@ impl Side {
         with_rows_read(plan, self.progress.as_ref(), self.stage, work).await
     }
 
+    /// Whether the value of a filter stands for null, in a column of this type.
+    pub(crate) fn means_null(value: &str, data_type: &DataType) -> bool {
+        let is_text = matches!(
+            data_type,
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+        );
+        value == HIVE_NULL || (value == "null" && !is_text)
+    }
+
     async fn read(
         &self,
         context: &SessionContext,
@@ -237,11 +246,7 @@ impl Side {
     fn filter(&self, key: &str, value: &str) -> Result<Expr> {
         let (name, data_type) = self.column(key)?;
         let column = named(&name);
-        let is_text = matches!(
-            data_type,
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-        );
-        if value == HIVE_NULL || (value == "null" && !is_text) {
+        if Self::means_null(value, &data_type) {
             return Ok(column.is_null());
         }
         let literal = ScalarValue::try_from_string(value.to_owned(), &data_type);
@@ -256,6 +261,14 @@ impl Side {
 }
 
 impl Group {
+    /// A partition of so many rows.
+    pub(crate) fn new(rows: u64, profiles: &Profiles) -> Self {
+        Self {
+            rows,
+            profiles: Some(profiles.to_bytes().into()),
+        }
+    }
+
     /// The profiles of its columns.
     pub(crate) fn profiles(&self) -> DataFusionResult<Profiles> {
         let bytes = self.profiles.as_deref();

@@ -12,9 +12,11 @@ use futures::future::BoxFuture;
 use iceberg::spec::{PrimitiveType, Transform, Type};
 
 use crate::compare::compare_sides;
+use crate::reader::{AthenaQuery, ForeignTable};
 use crate::side::Side;
 use crate::{
-    Check, CompareOptions, Comparison, Difference, Error, Level, Result, RowDifferences, RowOptions,
+    Check, CompareOptions, Comparison, Difference, Error, Level, ReadBy, Reader, Result,
+    RowDifferences, RowOptions,
 };
 
 /// What a verification found. Lists are cut at [`crate::DIFFERENCE_LIMIT`] entries; counts are not.
@@ -50,6 +52,9 @@ pub struct Report {
     /// Which part of the rows was compared, where it was not all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<f64>,
+    /// Who read the table, where it was not calve.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reader: Option<ReadBy>,
 }
 
 /// What a table is compared with.
@@ -78,6 +83,7 @@ pub struct Verify {
     snapshot_id: Option<i64>,
     row_options: RowOptions,
     sample: Option<f64>,
+    reader: Option<Reader>,
     session_options: SessionOptions,
     progress: Arc<dyn Progress>,
 }
@@ -94,6 +100,7 @@ impl Verify {
             snapshot_id: None,
             row_options: RowOptions::default(),
             sample: None,
+            reader: None,
             session_options: SessionOptions::default(),
             progress: Arc::new(NoProgress),
         }
@@ -130,6 +137,12 @@ impl Verify {
         self
     }
 
+    /// Has another engine read the table. The source is read by calve.
+    pub fn with_reader(mut self, reader: Reader) -> Self {
+        self.reader = Some(reader);
+        self
+    }
+
     /// Sets the bounds of the queries: memory, spill folder, parts at once.
     pub fn with_session_options(mut self, options: SessionOptions) -> Self {
         self.session_options = options;
@@ -154,32 +167,86 @@ impl IntoFuture for Verify {
 
 impl Verify {
     async fn run(self) -> Result<Report> {
+        self.check_ability()?;
         let table = self.catalog.load_table(&self.table).await?;
         let provider = self.table_provider(&table)?;
         let snapshot_id = self
             .snapshot_id
             .or_else(|| table.metadata().current_snapshot_id());
-        let provider: Arc<dyn TableProvider> = Arc::new(provider);
+        let mut provider: Arc<dyn TableProvider> = Arc::new(provider);
+        let mut name = format!("table {}", self.table);
+        let foreign = match &self.reader {
+            Some(Reader::Python(reader)) => {
+                let foreign = ForeignTable::open(reader, &table, self.snapshot_id).await?;
+                provider = Arc::new(foreign.clone());
+                name = format!("{name}, read by {}", foreign.read_by().name);
+                Some(foreign)
+            }
+            _ => None,
+        };
         let (source_name, source, lake_keys) = self.open_source(&table).await?;
         let keys = keys(&table, lake_keys, source.as_ref(), provider.as_ref());
+        let source = Side::new(&source_name, source, &keys)?
+            .with_progress(&self.progress, "source rows read");
+        let target =
+            Side::new(&name, provider, &keys)?.with_progress(&self.progress, "table rows read");
+        let compared = self.compare(&table, source, target, keys).await;
+        let (comparison, read_by) = compared.map_err(|error| {
+            foreign
+                .as_ref()
+                .and_then(ForeignTable::take_failure)
+                .unwrap_or(error)
+        })?;
+        let read_by = read_by.or_else(|| foreign.map(|foreign| foreign.read_by().clone()));
+        Ok(self.report(source_name, snapshot_id, comparison, read_by))
+    }
+
+    async fn compare(
+        &self,
+        table: &Table,
+        source: Side,
+        target: Side,
+        keys: Vec<String>,
+    ) -> Result<(Comparison, Option<ReadBy>)> {
         let session = Session::new(Arc::clone(&self.catalog), self.session_options.clone())
             .map_err(|source| Error::Session { source })?;
-        let comparison = compare_sides(
-            session.context(),
-            Side::new(&source_name, source, &keys)?
-                .with_progress(&self.progress, "source rows read"),
-            Side::new(&format!("table {}", self.table), provider, &keys)?
-                .with_progress(&self.progress, "table rows read"),
-            &CompareOptions {
-                keys: keys.clone(),
-                level: self.level,
-                partition_filter: self.partition_filter.clone(),
-                rows: self.row_options.clone(),
-                sample: self.sample,
-            },
-        )
-        .await?;
-        Ok(self.report(source_name, snapshot_id, comparison))
+        let side = target.clone();
+        let uuids = uuids(table);
+        let engine = match &self.reader {
+            Some(Reader::Athena(reader)) => Some(AthenaQuery {
+                reader,
+                table: &self.table,
+                snapshot_id: self.snapshot_id,
+                partition_filter: &self.partition_filter,
+                side: &side,
+                uuids: &uuids,
+            }),
+            _ => None,
+        };
+        let options = CompareOptions {
+            keys,
+            level: self.level,
+            partition_filter: self.partition_filter.clone(),
+            rows: self.row_options.clone(),
+            sample: self.sample,
+        };
+        compare_sides(session.context(), source, target, &options, engine).await
+    }
+
+    /// Whether the reader can answer what it will be asked.
+    fn check_ability(&self) -> Result<()> {
+        let Some(Reader::Athena(_)) = self.reader else {
+            return Ok(());
+        };
+        let wanted = match self.level {
+            Level::Rows => "rows",
+            _ if self.sample.is_some() => "a part of the rows",
+            _ => return Ok(()),
+        };
+        Err(Error::ReaderAbility {
+            reader: "athena",
+            wanted,
+        })
     }
 
     fn table_provider(&self, table: &Table) -> Result<calve_query::IcebergTable> {
@@ -235,7 +302,13 @@ impl Verify {
         }
     }
 
-    fn report(self, source: String, snapshot_id: Option<i64>, comparison: Comparison) -> Report {
+    fn report(
+        self,
+        source: String,
+        snapshot_id: Option<i64>,
+        comparison: Comparison,
+        reader: Option<ReadBy>,
+    ) -> Report {
         Report {
             equal: comparison.is_equal(),
             level: self.level,
@@ -251,6 +324,7 @@ impl Verify {
             differences: comparison.differences,
             row_differences: comparison.row_differences,
             sample: self.sample,
+            reader,
         }
     }
 }
@@ -287,6 +361,15 @@ fn keys(
         source.contains(&key) && target.contains(&key)
     });
     keys
+}
+
+/// The table's plain columns of UUIDs.
+fn uuids(table: &Table) -> Vec<String> {
+    let columns = column_types(table).into_iter();
+    columns
+        .filter(|(_, data_type)| *data_type == PrimitiveType::Uuid)
+        .map(|(name, _)| name)
+        .collect()
 }
 
 /// The types of the table's plain columns, which may be partition keys of the lake.

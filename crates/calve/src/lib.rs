@@ -56,11 +56,13 @@
 //! | [`migrate`] | [`AddFiles`], [`Sync`], [`Ctas`], [`Snapshot`], [`Migrate`], [`Swap`], [`Rollback`], [`Finalize`], [`Ingest`], [`Crawl`], [`RegisterHive`] |
 //! | [`compact`] | [`Compact`] |
 //! | [`verify`] | [`Verify`] |
+//! | [`engines`] | work that runs elsewhere: [`Athena`](engines::Athena) |
 //! | [`xml`] | nested XML: [`InferSchema`](xml::InferSchema), [`Convert`](xml::Convert) |
 
 pub use calve_base as base;
 pub use calve_catalog as catalog;
 pub use calve_compact as compact;
+pub use calve_engines as engines;
 pub use calve_lake as lake;
 pub use calve_migrate as migrate;
 pub use calve_parquet as footer;

@@ -2,18 +2,19 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use calve::Verify;
+use calve::base::units::format_bytes;
 use calve::catalog::Catalog;
 use calve::lake::LakeOptions;
 use calve::verify::{
-    Check, DEFAULT_CANDIDATES, DifferenceFile, DifferenceSink, Report, RowDifference,
-    RowDifferences, RowKind, RowOptions, VerifySource,
+    AthenaReader, Check, DEFAULT_CANDIDATES, DifferenceFile, DifferenceSink, PythonReader, ReadBy,
+    Reader, Report, RowDifference, RowDifferences, RowKind, RowOptions, VerifySource,
 };
 use serde_json::{Map, Value};
 
 use super::Context;
 use crate::flags::VerifyFlags;
 use crate::printer::Render;
-use crate::settings::{SourceSettings, VerifySettings};
+use crate::settings::{ReaderSettings, SourceSettings, VerifySettings};
 use crate::status::ExitStatus;
 use crate::text_table::{TextTable, counted, pairs, push_line};
 
@@ -31,8 +32,11 @@ const FEWEST_CANDIDATES: usize = 10_000;
 const SHOWN_ROWS: usize = 10;
 
 /// Proves that a source and a table hold the same rows, or tells where they differ.
-pub(crate) async fn verify(context: &Context, flags: VerifyFlags) -> anyhow::Result<ExitStatus> {
-    let settings = VerifySettings::resolve(flags, &context.settings)?;
+pub(crate) async fn verify(
+    context: &Context,
+    flags: Box<VerifyFlags>,
+) -> anyhow::Result<ExitStatus> {
+    let settings = VerifySettings::resolve(*flags, &context.settings)?;
     let catalog = context.open_catalog().await?;
     let report = prove(context, catalog, settings).await?;
     context.printer.print(&report)?;
@@ -81,12 +85,34 @@ pub(super) async fn prove(
     if let Some(fraction) = settings.sample {
         verify = verify.with_sample(fraction);
     }
+    if let Some(reader) = settings.reader {
+        verify = verify.with_reader(Box::pin(open_reader(context, reader)).await?);
+    }
     let report = verify.await?;
     if let Some(file) = file {
         file.finish()
             .context("the rows that differ cannot be written")?;
     }
     Ok(report)
+}
+
+/// Another reader of the table.
+async fn open_reader(context: &Context, settings: ReaderSettings) -> anyhow::Result<Reader> {
+    let catalog = &context.settings.catalog;
+    Ok(match settings {
+        ReaderSettings::Python {
+            package,
+            python,
+            timeout,
+        } => Reader::Python(
+            PythonReader::new(package, &catalog.properties)
+                .with_python(python)
+                .with_timeout(timeout),
+        ),
+        ReaderSettings::Athena(options) => Reader::Athena(
+            AthenaReader::connect(&catalog.name, &catalog.properties, options).await?,
+        ),
+    })
 }
 
 /// How rows that differ are looked for.
@@ -137,22 +163,27 @@ impl Render for Report {
                 self.checks_count
             )
         };
-        pairs(
-            &[
-                (
-                    "source",
-                    format!("{}: {} rows", self.source, self.rows_source),
-                ),
-                (
-                    "table",
-                    format!("{}: {} rows ({snapshot})", self.table, self.rows_table),
-                ),
-                ("level", self.level.to_string()),
-                ("partitions", self.partitions_compared.to_string()),
-                ("verdict", verdict),
-            ],
-            text,
+        let mut facts = vec![
+            (
+                "source",
+                format!("{}: {} rows", self.source, self.rows_source),
+            ),
+            (
+                "table",
+                format!("{}: {} rows ({snapshot})", self.table, self.rows_table),
+            ),
+        ];
+        facts.extend(
+            self.reader
+                .as_ref()
+                .map(|reader| ("read by", read_by(reader))),
         );
+        facts.extend([
+            ("level", self.level.to_string()),
+            ("partitions", self.partitions_compared.to_string()),
+            ("verdict", verdict),
+        ]);
+        pairs(&facts, text);
         text.push('\n');
         checks(&self.checks, text);
         if !self.differences.is_empty() {
@@ -164,6 +195,16 @@ impl Render for Report {
             row_differences(found, text);
         }
     }
+}
+
+/// Who read the table.
+fn read_by(reader: &ReadBy) -> String {
+    let mut words = vec![reader.name.clone()];
+    words.extend(reader.version.clone());
+    words.extend(reader.query_id.as_ref().map(|id| format!("(query {id})")));
+    let scanned = reader.scanned_bytes.map(format_bytes);
+    words.extend(scanned.map(|bytes| format!("scanning {bytes}")));
+    words.join(" ")
 }
 
 /// Writes which rows differ: how many in which way, where they changed, and the first of them.

@@ -97,6 +97,7 @@ impl AddFilesSettings {
             recursive: self.recursive,
             rows: RowSettings::default(),
             sample: None,
+            reader: None,
         })
     }
 }

@@ -105,6 +105,7 @@ impl CtasSettings {
             recursive: self.recursive,
             rows: RowSettings::default(),
             sample: None,
+            reader: None,
         })
     }
 }

@@ -6,7 +6,7 @@ use calve::lake::Recursive;
 use calve::verify::Level;
 
 use super::source::{partition_types, recursive};
-use super::{Error, Settings, SourceSettings};
+use super::{Error, ReaderSettings, Settings, SourceSettings};
 use crate::flags::{LevelFlag, VerifyFlags};
 
 /// What `calve verify` is told.
@@ -21,6 +21,7 @@ pub(crate) struct VerifySettings {
     pub(crate) recursive: Recursive,
     pub(crate) rows: RowSettings,
     pub(crate) sample: Option<f64>,
+    pub(crate) reader: Option<ReaderSettings>,
 }
 
 /// How rows that differ are looked for.
@@ -77,6 +78,7 @@ impl VerifySettings {
                 differences: flags.differences,
             },
             sample: flags.sample,
+            reader: ReaderSettings::resolve(flags.reader, settings)?,
         })
     }
 }
