@@ -127,12 +127,19 @@ impl Groups {
         let mut start = 0;
         for run in wanted.groups.chunk_by(|one, other| one == other) {
             let profile = &mut self.profiles[run[0]].columns[index];
-            for (row, cell) in self.cells.iter().enumerate().skip(start).take(run.len()) {
-                if is_wanted(wanted.filter, row) {
-                    profile.add_hash(*cell);
+            let end = start + run.len();
+            let cells = self.cells[start..end].iter();
+            match wanted.filter {
+                None => cells.for_each(|cell| profile.add_hash(*cell)),
+                Some(_) => {
+                    for (row, cell) in (start..end).zip(cells) {
+                        if is_wanted(wanted.filter, row) {
+                            profile.add_hash(*cell);
+                        }
+                    }
                 }
             }
-            start += run.len();
+            start = end;
         }
     }
 
@@ -187,11 +194,16 @@ impl GroupsAccumulator for Groups {
                 }
             }
         }
-        for (row, group) in group_indices.iter().enumerate() {
-            if is_wanted(filter, row) {
-                let sum = &mut self.profiles[*group].row_checksum;
-                *sum = sum.wrapping_add(row_hash(self.rows[row]));
-            }
+        let mut start = 0;
+        for run in group_indices.chunk_by(|one, other| one == other) {
+            let end = start + run.len();
+            let wanted = (start..end).filter(|row| is_wanted(filter, *row));
+            let sum = wanted.fold(0_u128, |sum, row| {
+                sum.wrapping_add(row_hash(self.rows[row]))
+            });
+            let checksum = &mut self.profiles[run[0]].row_checksum;
+            *checksum = checksum.wrapping_add(sum);
+            start = end;
         }
         Ok(())
     }
