@@ -90,6 +90,7 @@ fn completions_and_the_manual_know_every_command() {
 }
 
 const COMMANDS: &[&str] = &[
+    "assess",
     "add-files",
     "tables",
     "show",

@@ -4,6 +4,7 @@
 mod support;
 
 mod add_files;
+mod assess;
 mod catalog;
 mod compact;
 mod corpus;

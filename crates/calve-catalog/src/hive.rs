@@ -28,6 +28,8 @@ pub struct HiveTable {
     pub buckets: i32,
     /// The entry's version, which locks updates.
     pub version: Option<String>,
+    /// Whether its location is registered with Lake Formation, which then decides who may see what.
+    pub is_registered_with_lake_formation: bool,
 }
 
 /// A column of a Hive-style table.
@@ -57,6 +59,12 @@ pub struct HivePartition {
 pub trait Metastore: Send + Sync {
     /// Loads an entry of any kind.
     async fn load_hive_table(&self, ident: &TableIdent) -> Result<HiveTable>;
+
+    /// All entries of a database, of any kind, page by page. A database that is not there has none.
+    fn entries(&self, namespace: &[String]) -> BoxStream<'static, Result<HiveTable>> {
+        let _ = namespace;
+        futures::stream::once(async { Err(Error::NoMetastore) }).boxed()
+    }
 
     /// All partitions of a table, page by page, in no order. `expression` is Glue's partition filter
     /// (`year='2023' AND element='TMAX'`).

@@ -1,6 +1,7 @@
 //! The commands, one a file: each calls one operation and prints its report.
 
 mod add_files;
+mod assess;
 mod compact;
 mod completions;
 mod crawl;
@@ -68,6 +69,7 @@ pub(crate) fn split(cli: Cli) -> (Command, GlobalFlags) {
         mut command,
     } = cli;
     let after = match &mut command {
+        Command::Assess(command) => std::mem::take(&mut command.globals),
         Command::AddFiles(command) => std::mem::take(&mut command.globals),
         Command::Snapshot(command) => std::mem::take(&mut command.globals),
         Command::Migrate(command) => std::mem::take(&mut command.globals),
@@ -218,6 +220,7 @@ impl Context {
 
     async fn dispatch(&self, command: Command) -> anyhow::Result<ExitStatus> {
         match command {
+            Command::Assess(command) => Box::pin(assess::assess(self, command.flags)).await,
             Command::AddFiles(command) => Box::pin(add_files::add_files(self, command.flags)).await,
             Command::Verify(command) => Box::pin(verify::verify(self, command.flags)).await,
             Command::Sync(command) => Box::pin(sync::sync(self, command.flags)).await,

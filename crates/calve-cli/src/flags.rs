@@ -1,5 +1,6 @@
 //! Every flag, as the user types it. Nothing here decides: see [`crate::settings`].
 
+mod assess;
 mod compact;
 mod crawl;
 mod ctas;
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 
 use crate::status::EXIT_STATUS_HELP;
 
+pub(crate) use assess::{AssessFlags, AssessFormatFlag};
 pub(crate) use compact::{CompactFlags, StrategyFlag};
 pub(crate) use crawl::{CrawlFlags, CrawlFormatFlag};
 pub(crate) use ctas::{CtasFlags, LakeFormatFlag};
@@ -39,6 +41,13 @@ pub(crate) struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Say what lies in a lake before anything moves, and which way into Iceberg to take
+    ///
+    /// SOURCE is a folder or a file, or a Hive-style table of the Glue catalog (`glue:db.table`). Each
+    /// footer is read once and judged as `add-files` judges it; nothing is written. The report tells
+    /// sizes, partitions, differing schemas, types that readers get wrong, who else has to do with the
+    /// files, and what each way costs, and ends with the commands to run.
+    Assess(WithGlobals<AssessFlags>),
     /// Put the Parquet files of a lake into an Iceberg table, where they lie
     ///
     /// SOURCE is a folder or a file (`s3://bucket/prefix`, a path), or a Hive-style table of the

@@ -4,6 +4,7 @@
 //! a variable over the file, the file over the default.
 
 mod add_files;
+mod assess;
 mod catalog;
 mod compact;
 mod crawl;
@@ -24,6 +25,7 @@ use calve::base::{Location, TableIdent, units};
 use calve::migrate::journal::FailPoint;
 
 pub(crate) use add_files::AddFilesSettings;
+pub(crate) use assess::AssessSettings;
 pub(crate) use catalog::CatalogSettings;
 pub(crate) use compact::CompactSettings;
 pub(crate) use crawl::{CrawlFormat, CrawlSettings};

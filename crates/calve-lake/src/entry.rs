@@ -24,6 +24,8 @@ pub struct LakeFile {
     pub last_modified_ms: i64,
     /// Its entity tag, where the store has one.
     pub etag: Option<String>,
+    /// Its storage class by S3's name (`GLACIER`, …), where the listing tells one that is not `STANDARD`.
+    pub storage_class: Option<String>,
     /// Its partition values, in the order of the lake's partition keys; `None` is null.
     pub partition: Arc<[Option<Literal>]>,
 }
@@ -99,6 +101,10 @@ pub enum Warning {
     },
     /// Dropping the entry would delete the files.
     Managed,
+    /// The entry's partitions are computed by partition projection.
+    Projected,
+    /// Lake Formation decides who may see what of the entry.
+    LakeFormation,
 }
 
 impl SkipReason {
@@ -129,6 +135,8 @@ impl Warning {
             Self::Crawler { .. } => "crawler",
             Self::NoPartitions { .. } => "no_partitions",
             Self::Managed => "managed",
+            Self::Projected => "projected",
+            Self::LakeFormation => "lake_formation",
         }
     }
 }
@@ -153,6 +161,13 @@ impl fmt::Display for Warning {
             ),
             Self::Managed => f.write_str(
                 "the source is a managed table: dropping it would delete the files that both share",
+            ),
+            Self::Projected => f.write_str(
+                "the source's partitions are projected: partitions that appear later are no part of the table until they are added",
+            ),
+            Self::LakeFormation => f.write_str(
+                "the source is registered with Lake Formation: whoever makes the table needs its grants and the data location permission, \
+                 row and column filters do not go over to a table of another name, and Athena has no DDL on such Iceberg tables",
             ),
         }
     }

@@ -173,6 +173,7 @@ mod tests {
             size,
             last_modified_ms: 0,
             etag: None,
+            storage_class: None,
         };
         FolderReader::new(root, layout, recursive, false).read(&object)
     }
@@ -275,6 +276,7 @@ mod tests {
             size: 1,
             last_modified_ms: 0,
             etag: None,
+            storage_class: None,
         };
         let mut reader = FolderReader::new(root, Layout::Partitioned, Recursive::Fail, false);
         let Ok(Reading::File(folder)) = reader.read(&object) else {

@@ -314,6 +314,7 @@ pub(crate) fn file(object: ObjectInfo, partition: Values) -> LakeEntry {
         size: object.size,
         last_modified_ms: object.last_modified_ms,
         etag: object.etag,
+        storage_class: object.storage_class,
         partition,
     })
 }

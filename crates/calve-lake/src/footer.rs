@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use calve_base::Location;
+use calve_base::{Failure, Location};
 use calve_storage::Storage;
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt};
@@ -48,6 +48,8 @@ pub const DEFAULT_MAX_FOOTER_BYTES: u64 = 64 * 1024 * 1024;
 const LONG_FOOTERS_KIB: u32 = 128 * 1024;
 /// Footers above this size are decoded where they hold up no other task.
 const INLINE_BYTES: usize = 256 * 1024;
+/// The storage classes whose objects answer no reads until they are restored.
+pub const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
 const MAGIC: &[u8] = b"PAR1";
 /// The length of the footer, and the magic.
 const ENDING: usize = 8;
@@ -212,7 +214,17 @@ impl Shared {
             Err(calve_storage::Error::NotFound { .. }) => Err(FooterError::Gone {
                 location: file.location.clone(),
             }),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(match &file.storage_class {
+                // A copy that is restored for a while is readable, and listed in the same class.
+                Some(class) if ARCHIVES.contains(&class.as_str()) && !error.is_retryable() => {
+                    FooterError::Archived {
+                        location: file.location.clone(),
+                        class: class.clone(),
+                        source: Box::new(error),
+                    }
+                }
+                _ => error.into(),
+            }),
         }
     }
 

@@ -290,6 +290,23 @@ pub enum Error {
     /// A text is no id of a migration.
     #[error(transparent)]
     MigrationId(#[from] MigrationIdError),
+    /// What is known of the source's columns makes no schema.
+    #[error("{source_name}: {source}")]
+    SourceSchema {
+        /// The source, as the user named it.
+        source_name: String,
+        /// What is wrong.
+        #[source]
+        source: calve_parquet::Error,
+    },
+    /// A cache would lie among the files that it is about.
+    #[error("the cache {cache} would lie in the source {source_location}")]
+    CacheInSource {
+        /// The cache.
+        cache: Location,
+        /// The source.
+        source_location: Location,
+    },
     /// The store failed.
     #[error(transparent)]
     Storage(#[from] calve_storage::Error),
@@ -461,8 +478,9 @@ impl Failure for Error {
             Self::CannotMigrate { .. } => {
                 Some("make a new table of its rows with `ctas`".to_owned())
             }
+            Self::CacheInSource { .. } => Some("keep it in another folder".to_owned()),
             Self::EntryChanged { .. } => Some("run the same command again".to_owned()),
-            Self::NotProven { .. } | Self::NoUndo { .. } | Self::WrongState { .. } | Self::UndoIncomplete { .. } => None,
+            Self::NotProven { .. } | Self::NoUndo { .. } | Self::WrongState { .. } | Self::UndoIncomplete { .. } | Self::SourceSchema { .. } => None,
             Self::Storage(error) => error.hint(),
             Self::Footer(error) => error.hint(),
             Self::Lake(error) => error.hint(),

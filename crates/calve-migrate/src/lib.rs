@@ -1,5 +1,6 @@
 //! Lake → table: the ways in which files that already lie in a lake become an Iceberg table.
 //!
+//! * [`Assess`]: before anything moves, what lies there, and which way to take.
 //! * [`AddFiles`]: in place. The files stay where and as they are; one new snapshot refers to them.
 //! * [`Ctas`]: rewritten, batch by batch, into a new table with its own partitions, order and types.
 //! * [`Sync`]: as [`AddFiles`], again and again, for a lake that goes on changing.
@@ -11,12 +12,14 @@
 //! * [`Ingest`]: any stream of record batches is written into new data files of a table.
 
 mod add_files;
+pub mod assess;
 pub mod crawl;
 pub mod ctas;
 mod error;
 pub mod finalize;
 pub mod ingest;
 pub mod journal;
+mod listing_sum;
 pub mod migrate;
 mod partition_by;
 pub mod register_hive;
@@ -31,6 +34,7 @@ pub use add_files::{
     AddFiles, DEFAULT_CONCURRENCY, Drifted, DuplicateFiles, GarbageCollection, Int96, OnRefused,
     OnUnsafe, Plan, REPORT_LIST_LIMIT, Refused, Report, SeenFinding, SkippedFile,
 };
+pub use assess::{Assess, Assessment};
 pub use crawl::Crawl;
 pub use ctas::{BatchBy, Ctas, CtasSource, LakeFormat};
 pub use error::{Error, Result};

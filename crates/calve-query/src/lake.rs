@@ -28,7 +28,7 @@ use crate::read::{
 };
 use crate::{Error, Result};
 use cures::cure;
-pub use cures::{Cures, Int96Zone, Int96ZoneError, Nanoseconds};
+pub use cures::{CureCheck, Cures, Int96Zone, Int96ZoneError, Nanoseconds};
 use union::{ColumnUnion, Unusable};
 
 /// What is counted while a lake's columns are learnt.
@@ -75,11 +75,7 @@ pub async fn cured_lake_provider(lake: &Lake, cures: Cures) -> Result<LakeTable>
 
 async fn read(lake: &Lake, cures: Option<Cures>) -> Result<LakeTable> {
     let keys = lake.partition_keys();
-    let partition_columns: Vec<_> = keys
-        .iter()
-        .map(|key| (key.name.clone(), key.primitive_type.clone()))
-        .collect();
-    let mut union = SchemaUnion::for_new_table(&partition_columns);
+    let union = seeded_union(lake).map_err(|error| union_error(lake.root(), error))?;
     let mut policy = TypePolicy {
         // What is only looked at may hold more than a table of format version 2.
         format_version: cures
@@ -90,11 +86,9 @@ async fn read(lake: &Lake, cures: Option<Cures>) -> Result<LakeTable> {
             .is_none_or(|cures| cures.int96 != Int96Zone::Local),
         ..TypePolicy::default()
     };
-    if let Some(columns) = lake.hive_columns() {
-        let of = |error| union_error(lake.root(), error);
-        let columns: Vec<HiveColumn> = columns.iter().map(hive_column).collect();
-        union.seed(&columns).map_err(of)?;
-        let seeded = union.schema().map_err(of)?;
+    if lake.hive_columns().is_some() {
+        let seeded = union.schema();
+        let seeded = seeded.map_err(|error| union_error(lake.root(), error))?;
         policy = TypePolicy {
             int96_is_instant: policy.int96_is_instant,
             ..TypePolicy::for_table(&seeded, policy.format_version)
@@ -143,6 +137,20 @@ async fn read(lake: &Lake, cures: Option<Cures>) -> Result<LakeTable> {
         });
     }
     LakeTable::new(lake, union, files, cures)
+}
+
+/// The columns that are known before a footer is read: the partition keys, and those of a metastore.
+fn seeded_union(lake: &Lake) -> calve_parquet::Result<SchemaUnion> {
+    let keys = lake.partition_keys().iter();
+    let partition_columns: Vec<_> = keys
+        .map(|key| (key.name.clone(), key.primitive_type.clone()))
+        .collect();
+    let mut union = SchemaUnion::for_new_table(&partition_columns);
+    if let Some(columns) = lake.hive_columns() {
+        let columns: Vec<HiveColumn> = columns.iter().map(hive_column).collect();
+        union.seed(&columns)?;
+    }
+    Ok(union)
 }
 
 fn hive_column(column: &calve_catalog::HiveColumn) -> HiveColumn {

@@ -26,7 +26,8 @@ mod text;
 
 pub use error::{Error, Result};
 pub use lake::{
-    Cures, Int96Zone, Int96ZoneError, LakeTable, Nanoseconds, cured_lake_provider, lake_provider,
+    CureCheck, Cures, Int96Zone, Int96ZoneError, LakeTable, Nanoseconds, cured_lake_provider,
+    lake_provider,
 };
 pub use session::{Session, SessionOptions};
 pub use table::{IcebergTable, TableFiles, table_provider, table_provider_at};

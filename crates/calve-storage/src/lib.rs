@@ -81,6 +81,8 @@ pub struct ObjectInfo {
     pub last_modified_ms: i64,
     /// Its entity tag, where the store has one.
     pub etag: Option<String>,
+    /// Its storage class by S3's name (`GLACIER`, …), where a listing tells one that is not `STANDARD`.
+    pub storage_class: Option<String>,
 }
 
 /// A location's store, its path there, and the region that requests go to.

@@ -369,6 +369,7 @@ pub(crate) fn info(location: Location, meta: &object_store::ObjectMeta) -> Objec
         size: meta.size,
         last_modified_ms: meta.last_modified.timestamp_millis(),
         etag: meta.e_tag.clone(),
+        storage_class: None,
     }
 }
 

@@ -238,6 +238,7 @@ pub(crate) fn info(location: Location, metadata: &Metadata) -> ObjectInfo {
             modified.as_nanos(),
             metadata.len()
         )),
+        storage_class: None,
     }
 }
 

@@ -25,7 +25,12 @@ pub(crate) struct Listed {
     pub(crate) size: u64,
     pub(crate) last_modified_ms: i64,
     pub(crate) etag: Option<String>,
+    /// `None` for the standard one.
+    pub(crate) storage_class: Option<String>,
 }
+
+/// The storage class that is not worth a word.
+const STANDARD: &str = "STANDARD";
 
 /// Why an answer is no listing.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +113,7 @@ impl Page {
                 size: object.size,
                 last_modified_ms: object.last_modified_ms,
                 etag: object.etag,
+                storage_class: object.storage_class,
             })
         })
     }
@@ -189,6 +195,10 @@ impl Builder {
             ["Contents", "Size"] => self.current.size = number(text)?,
             ["Contents", "LastModified"] => self.current.last_modified_ms = time(text)?,
             ["Contents", "ETag"] => self.current.etag = Some(std::mem::take(text)),
+            ["Contents", "StorageClass"] => {
+                let class = std::mem::take(text);
+                self.current.storage_class = (class != STANDARD).then_some(class);
+            }
             ["Contents"] => self.page.objects.push(std::mem::take(&mut self.current)),
             ["CommonPrefixes", "Prefix"] => self.page.folders.push(std::mem::take(text)),
             ["NextContinuationToken"] => self.page.next = Some(std::mem::take(text)),
@@ -248,7 +258,8 @@ mod tests {
             <Contents><Key>a/</Key><LastModified>2026-01-02T03:04:05.678Z</LastModified>
             <ETag>&quot;d41d&quot;</ETag><Size>0</Size><StorageClass>STANDARD</StorageClass></Contents>
             <Contents><Key>a//k=a%2Fb&amp;&lt;&#13;&#x1; +</Key>
-            <LastModified>2026-01-02T03:04:05Z</LastModified><Size>12</Size></Contents>
+            <LastModified>2026-01-02T03:04:05Z</LastModified><Size>12</Size>
+            <StorageClass>DEEP_ARCHIVE</StorageClass></Contents>
             <CommonPrefixes><Prefix>a/k=1/</Prefix></CommonPrefixes>
             </ListBucketResult>"#;
         let page = parse(xml).unwrap();
@@ -263,6 +274,8 @@ mod tests {
         assert_eq!(page.objects[0].etag.as_deref(), Some("\"d41d\""));
         assert_eq!(page.objects[0].last_modified_ms, 1_767_323_045_678);
         assert_eq!(page.objects[1].size, 12);
+        let classes = page.objects.iter().map(|it| it.storage_class.as_deref());
+        assert_eq!(classes.collect::<Vec<_>>(), [None, Some("DEEP_ARCHIVE")]);
         assert_eq!(parse(b"<ListBucketResult/>").unwrap(), Page::default());
     }
 

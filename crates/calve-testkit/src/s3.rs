@@ -163,6 +163,11 @@ impl S3Server {
         self.front.clear_rules();
     }
 
+    /// From now on, listings tell this storage class of objects whose key contains this text.
+    pub fn set_storage_class(&self, key_part: &str, class: &str) {
+        self.front.set_storage_class(key_part, class);
+    }
+
     /// Changes the time added to every request.
     pub fn set_latency(&self, latency: Duration) {
         self.front.set_latency(latency);

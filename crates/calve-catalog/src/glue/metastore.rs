@@ -32,6 +32,47 @@ impl Metastore for Glue {
         hive_table(ident, &table)
     }
 
+    fn entries(&self, namespace: &[String]) -> BoxStream<'static, Result<HiveTable>> {
+        let (client, catalog) = (self.client.clone(), self.catalog.clone());
+        let request = client
+            .get_tables()
+            .set_catalog_id(self.settings.catalog_id.clone())
+            .database_name(namespace.join("."));
+        let database = namespace.join(".");
+        let pages = stream::try_unfold(Some(None), move |token: Option<Option<String>>| {
+            let (request, catalog) = (request.clone(), catalog.clone());
+            let action = format!("glue:GetTables of {database}");
+            async move {
+                let Some(token) = token else {
+                    return Ok(None);
+                };
+                match request
+                    .set_next_token(token)
+                    .send()
+                    .await
+                    .map_err(Failed::new)
+                {
+                    Ok(page) => {
+                        let next = page.next_token.filter(|token| !token.is_empty());
+                        let tables = page.table_list.unwrap_or_default();
+                        Ok(Some((tables, next.map(Some))))
+                    }
+                    Err(failed) if failed.kind == Kind::NotFound => Ok(None),
+                    Err(failed) => Err(failed.into_error(&catalog, action)),
+                }
+            }
+        });
+        let database = namespace.join(".");
+        pages
+            .map_ok(|tables| stream::iter(tables.into_iter().map(Ok)))
+            .try_flatten()
+            .and_then(move |table: Table| {
+                let ident = TableIdent::new(database.clone(), table.name());
+                std::future::ready(hive_table(&ident, &table))
+            })
+            .boxed()
+    }
+
     fn partitions(
         &self,
         ident: &TableIdent,
@@ -261,6 +302,7 @@ fn hive_table(ident: &TableIdent, table: &Table) -> Result<HiveTable> {
             .map(ToOwned::to_owned),
         buckets: storage.map_or(0, StorageDescriptor::number_of_buckets),
         version: table.version_id().map(ToOwned::to_owned),
+        is_registered_with_lake_formation: table.is_registered_with_lake_formation(),
     })
 }
 

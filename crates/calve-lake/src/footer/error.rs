@@ -74,6 +74,17 @@ pub enum FooterError {
         /// The file.
         location: Location,
     },
+    /// The file lies in an archive that answers no reads until it is restored.
+    #[error("{location}: archived ({class}), and not restored: {source}")]
+    Archived {
+        /// The file.
+        location: Location,
+        /// The storage class, by S3's name.
+        class: String,
+        /// What the store says.
+        #[source]
+        source: Box<calve_storage::Error>,
+    },
     /// The store failed.
     #[error(transparent)]
     Storage(Box<calve_storage::Error>),
@@ -91,6 +102,7 @@ impl FooterError {
             | Self::Malformed { location, .. }
             | Self::TooLarge { location, .. }
             | Self::Changed { location, .. }
+            | Self::Archived { location, .. }
             | Self::Gone { location } => Some(location),
             Self::Storage(_) => None,
         }
@@ -107,6 +119,7 @@ impl FooterError {
             Self::TooLarge { .. } => "footer_too_large",
             Self::Changed { .. } => "changed",
             Self::Gone { .. } => "gone",
+            Self::Archived { .. } => "archived",
             Self::Storage(_) => "storage",
         }
     }
@@ -142,6 +155,9 @@ impl Failure for FooterError {
             }
             Self::Changed { .. } | Self::Gone { .. } => {
                 "stop what writes to the lake, then run again"
+            }
+            Self::Archived { .. } => {
+                "restore the objects from the archive, or leave their partitions out"
             }
             Self::TooLarge { .. } => return None,
             Self::Storage(source) => return source.hint(),

@@ -63,6 +63,7 @@ impl Store for Arc<Memory> {
                 size: object.len() as u64,
                 last_modified_ms: 0,
                 etag: Some("now".to_owned()),
+                storage_class: None,
             });
         async move { Ok(info) }.boxed()
     }
@@ -78,6 +79,7 @@ fn lake_file(name: &str, size: u64) -> LakeFile {
         size,
         last_modified_ms: 0,
         etag: None,
+        storage_class: None,
         partition: Arc::from([]),
     }
 }

@@ -7,6 +7,14 @@ use iceberg::spec::{Literal, PrimitiveLiteral, PrimitiveType};
 use super::key_type;
 use crate::{Error, PartitionKey, Result, Warning};
 
+/// Parameters in which crawlers leave their name.
+const CRAWLER_NAMES: [&str; 2] = ["UPDATED_BY_CRAWLER", "UpdatedByCrawler"];
+/// Parameters that crawlers leave in each entry.
+const CRAWLER_VERSIONS: [&str; 2] = [
+    "CrawlerSchemaSerializerVersion",
+    "CrawlerSchemaDeserializerVersion",
+];
+
 /// Checks that an entry is a Hive-style Parquet table, and no view, nor a table of another format; its location.
 ///
 /// # Errors
@@ -49,13 +57,20 @@ pub(super) fn warnings(table: &HiveTable) -> Vec<Warning> {
         let buckets = table.buckets;
         warnings.push(Warning::Bucketed { buckets });
     }
-    let crawler = parameter(table, "UPDATED_BY_CRAWLER");
-    if crawler.is_some() || parameter(table, "CrawlerSchemaDeserializerVersion").is_some() {
+    let crawler = CRAWLER_NAMES.iter().find_map(|it| parameter(table, it));
+    let is_crawled = |name: &&str| parameter(table, name).is_some();
+    if crawler.is_some() || CRAWLER_VERSIONS.iter().any(is_crawled) {
         let name = crawler.map(str::to_owned);
         warnings.push(Warning::Crawler { name });
     }
     if table.table_type.as_deref() == Some("MANAGED_TABLE") {
         warnings.push(Warning::Managed);
+    }
+    if parameter(table, "projection.enabled").is_some_and(|it| it.eq_ignore_ascii_case("true")) {
+        warnings.push(Warning::Projected);
+    }
+    if table.is_registered_with_lake_formation {
+        warnings.push(Warning::LakeFormation);
     }
     warnings
 }
@@ -211,9 +226,8 @@ fn format_name(input_format: Option<&str>, serde: Option<&str>) -> String {
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check_kind(change: impl FnOnce(&mut HiveTable), expected: Option<&str>) {
-        let mut table = HiveTable {
+    fn entry() -> HiveTable {
+        HiveTable {
             ident: calve_base::TableIdent::new("db", "t"),
             table_type: Some("EXTERNAL_TABLE".to_owned()),
             location: Location::parse("s3://b/t").ok(),
@@ -226,7 +240,13 @@ mod tests {
             serde: Some("org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe".to_owned()),
             buckets: -1,
             version: None,
-        };
+            is_registered_with_lake_formation: false,
+        }
+    }
+
+    #[track_caller]
+    fn check_kind(change: impl FnOnce(&mut HiveTable), expected: Option<&str>) {
+        let mut table = entry();
         change(&mut table);
         let found = check(&table).map_err(|error| error.to_string());
         let expected = expected.map_or(Ok(Location::parse("s3://b/t").unwrap()), |kind| {
@@ -300,6 +320,35 @@ mod tests {
                 set(table, "spark.sql.sources.provider", "parquet");
             },
             None,
+        );
+    }
+
+    #[track_caller]
+    fn check_warnings(change: impl FnOnce(&mut HiveTable), expected: &[&str]) {
+        let mut table = entry();
+        change(&mut table);
+        let codes: Vec<_> = warnings(&table).iter().map(Warning::code).collect();
+        assert_eq!(codes, expected);
+    }
+
+    #[test]
+    fn warnings_about_entries() {
+        check_warnings(|_| {}, &[]);
+        check_warnings(|table| table.buckets = 4, &["bucketed"]);
+        for name in CRAWLER_NAMES.into_iter().chain(CRAWLER_VERSIONS) {
+            check_warnings(|table| set(table, name, "nightly"), &["crawler"]);
+        }
+        check_warnings(
+            |table| set(table, "projection.enabled", "TRUE"),
+            &["projected"],
+        );
+        check_warnings(|table| set(table, "projection.enabled", "false"), &[]);
+        check_warnings(
+            |table| {
+                table.table_type = Some("MANAGED_TABLE".to_owned());
+                table.is_registered_with_lake_formation = true;
+            },
+            &["managed", "lake_formation"],
         );
     }
 

@@ -69,6 +69,7 @@ impl Entry {
                 serde: None,
                 buckets: -1,
                 version: None,
+                is_registered_with_lake_formation: false,
             },
             partitions: self.partitions.clone(),
             expressions: Mutex::default(),

@@ -52,7 +52,7 @@ pub(super) struct Rules {
 
 /// What became of a file.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It is added.
     Fits(Box<DataFile>),
     /// It holds no rows.
@@ -63,17 +63,19 @@ pub(super) enum Verdict {
 
 /// Why a file cannot be added.
 #[derive(Debug, Clone)]
-pub(super) struct Refusal {
-    pub(super) column: Option<String>,
-    pub(super) reason: String,
-    pub(super) message: String,
+pub(crate) struct Refusal {
+    pub(crate) column: Option<String>,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+    /// Whether the file would be added if unsafe files were allowed.
+    pub(crate) is_only_unsafe: bool,
 }
 
 /// A file schema, understood once.
 #[derive(Debug)]
-pub(super) struct Prepared {
-    pub(super) findings: Vec<Finding>,
-    pub(super) drift: Arc<[Drift]>,
+pub(crate) struct Prepared {
+    pub(crate) schema: Arc<FileSchema>,
+    pub(crate) drift: Arc<[Drift]>,
     outcome: Result<Usable, Vec<Refusal>>,
 }
 
@@ -152,7 +154,7 @@ impl Judge {
         }
     }
 
-    fn prepare(&mut self, schema: &FileSchema, file: &Location) -> Arc<Prepared> {
+    fn prepare(&mut self, schema: &Arc<FileSchema>, file: &Location) -> Arc<Prepared> {
         let refusals = self.refusals(&schema.findings);
         let (drift, outcome) = if refusals.is_empty() {
             match self.usable(schema) {
@@ -166,7 +168,7 @@ impl Judge {
             (Arc::from([]), Err(refusals))
         };
         let prepared = Arc::new(Prepared {
-            findings: schema.findings.clone(),
+            schema: Arc::clone(schema),
             drift,
             outcome,
         });
@@ -229,6 +231,7 @@ impl Judge {
                 column: (!finding.column.is_empty()).then(|| finding.column.clone()),
                 reason: code_name(finding.code),
                 message: finding.message.clone(),
+                is_only_unsafe: finding.severity == Severity::Unsafe,
             })
             .collect()
     }
@@ -289,6 +292,7 @@ impl Judge {
                 column: None,
                 reason: "manifest_entry".to_owned(),
                 message: error.to_string(),
+                is_only_unsafe: false,
             }]
         })
     }
@@ -300,6 +304,7 @@ impl Refusal {
             column: error.column().map(ToOwned::to_owned),
             reason: error.code().to_owned(),
             message: error.to_string(),
+            is_only_unsafe: false,
         }
     }
 
@@ -311,6 +316,7 @@ impl Refusal {
                 "column `{}` of the table is required, and the file does not prove that it has no nulls",
                 field.column
             ),
+            is_only_unsafe: false,
         }
     }
 
@@ -319,6 +325,7 @@ impl Refusal {
             column: Some(wrong.column),
             reason: "partition_value".to_owned(),
             message: wrong.problem,
+            is_only_unsafe: false,
         }
     }
 }
@@ -334,7 +341,7 @@ fn is_proven(footer: &ParquetMetaData, field: &UnprovenField) -> bool {
 }
 
 /// The name of a rule as reports print it.
-fn code_name(code: FindingCode) -> String {
+pub(crate) fn code_name(code: FindingCode) -> String {
     match serde_json::to_value(code) {
         Ok(serde_json::Value::String(name)) => name,
         _ => format!("{code:?}"),

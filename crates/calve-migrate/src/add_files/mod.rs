@@ -14,6 +14,7 @@
 
 mod blueprint;
 mod judge;
+mod observer;
 mod partition;
 mod report;
 mod run;
@@ -26,12 +27,14 @@ use std::sync::Arc;
 
 use calve_base::{Clock, Location, NoProgress, Progress, Properties, SystemClock, TableIdent};
 use calve_catalog::Catalog;
-use calve_lake::{Recursive, Source};
+use calve_lake::{Lake, Recursive, Source};
 use futures::future::BoxFuture;
 use iceberg::spec::{FormatVersion, PrimitiveType};
 
 pub use report::{Drifted, Plan, REPORT_LIST_LIMIT, Refused, Report, SeenFinding, SkippedFile};
 
+pub(crate) use judge::{Prepared, Verdict, code_name};
+pub(crate) use observer::{Judged, Observer};
 pub(crate) use selection::{Changes, Choice, Selection};
 
 use crate::Result;
@@ -105,6 +108,7 @@ pub struct AddFiles {
     progress: Arc<dyn Progress>,
     clock: Arc<dyn Clock>,
     selection: Option<Arc<dyn Selection>>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 #[derive(Debug, Clone)]
@@ -152,6 +156,7 @@ impl AddFiles {
             progress: Arc::new(NoProgress),
             clock: Arc::new(SystemClock),
             selection: None,
+            observer: None,
         }
     }
 
@@ -159,6 +164,22 @@ impl AddFiles {
     pub(crate) fn with_selection(mut self, selection: Arc<dyn Selection>) -> Self {
         self.selection = Some(selection);
         self
+    }
+
+    /// Tells of each file.
+    pub(crate) fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// As [`Self::plan`]; gives the lake, too.
+    pub(crate) async fn plan_with_lake(&self) -> Result<(Lake, Plan)> {
+        let run = Run::prepare(self).await?;
+        let lake = run.lake().clone();
+        if let Some(observer) = &self.observer {
+            observer.opened(&lake)?;
+        }
+        Ok((lake, run.plan().await?))
     }
 
     /// Adds only the partitions with these values; a part of the keys is enough.

@@ -103,6 +103,7 @@ impl<'a> Run<'a> {
             Judge::new(footing.union, rules),
             options.on_refused,
             operation.selection.clone(),
+            operation.observer.clone(),
         );
         Ok(Self {
             operation,
@@ -111,6 +112,11 @@ impl<'a> Run<'a> {
             survey,
             notes,
         })
+    }
+
+    /// The lake that is worked through.
+    pub(super) fn lake(&self) -> &Lake {
+        &self.lake
     }
 
     /// Reads the footers and decides, without writing.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use calve_base::{Location, Progress, Stage};
-use calve_lake::footer::read_footers;
+use calve_lake::footer::{FooterError, read_footers};
 use calve_lake::{Lake, LakeEntry, LakeFile};
 use calve_parquet::{Finding, FindingCode};
 use calve_storage::Storage;
@@ -14,7 +14,8 @@ use iceberg::spec::{DataFile, Struct};
 use parquet::file::metadata::ParquetMetaData;
 
 use super::blueprint::Blueprint;
-use super::judge::{Judge, Verdict};
+use super::judge::{Judge, Prepared, Refusal, Verdict};
+use super::observer::{Judged, Observer};
 use super::report::{Capped, Drifted, Refused, SeenFinding, SkippedFile};
 use super::{Choice, DuplicateFiles, OnRefused, Selection};
 use crate::Result;
@@ -36,6 +37,8 @@ pub(super) struct Survey {
     on_refused: OnRefused,
     /// Who chooses the files, where not all are wanted.
     selection: Option<Arc<dyn Selection>>,
+    /// Who wants to hear of each file.
+    observer: Option<Arc<dyn Observer>>,
 }
 
 /// Where the data files go.
@@ -70,6 +73,7 @@ struct Gate {
     existing: FileSet,
     duplicates: DuplicateFiles,
     selection: Option<Arc<dyn Selection>>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 /// What the listing tells when the pass is over.
@@ -126,6 +130,7 @@ impl Survey {
         judge: Judge,
         on_refused: OnRefused,
         selection: Option<Arc<dyn Selection>>,
+        observer: Option<Arc<dyn Observer>>,
     ) -> Self {
         Self {
             judge,
@@ -139,6 +144,7 @@ impl Survey {
             partitions: HashSet::new(),
             on_refused,
             selection,
+            observer,
         }
     }
 
@@ -162,6 +168,7 @@ impl Survey {
             existing,
             duplicates,
             selection: self.selection.clone(),
+            observer: self.observer.clone(),
         };
         let files = new_files(lake, gate, Arc::clone(&listing));
         let mut footers = Box::pin(read_footers(lake.storage(), files, concurrency));
@@ -171,7 +178,7 @@ impl Survey {
             match footer {
                 Ok(footer) => self.take(&file, &footer, sink).await?,
                 Err(error) if !error.is_about_the_file() => return Err(error.into()),
-                Err(error) => self.refuse(&file.location, None, error.code(), error.to_string()),
+                Err(error) => self.cannot_read(&file, &error),
             }
         }
         drop((stage, footers));
@@ -194,18 +201,14 @@ impl Survey {
         sink: &mut Sink,
     ) -> Result<()> {
         let (verdict, schema, own) = self.judge.judge(file, footer);
-        for finding in schema.findings.iter().chain(&own) {
+        self.tell(file, Some((footer, &schema)), &own, &verdict);
+        for finding in schema.schema.findings.iter().chain(&own) {
             self.note(finding, &file.location);
         }
         match verdict {
             Verdict::Refused(refusals) => {
                 for refusal in refusals {
-                    self.refuse(
-                        &file.location,
-                        refusal.column,
-                        &refusal.reason,
-                        refusal.message,
-                    );
+                    self.refuse(&file.location, refusal);
                 }
             }
             Verdict::NoRows => {
@@ -244,15 +247,45 @@ impl Survey {
         self.judge.has_schema()
     }
 
-    fn refuse(&mut self, file: &Location, column: Option<String>, reason: &str, message: String) {
+    /// Refuses a file whose footer cannot be read.
+    fn cannot_read(&mut self, file: &LakeFile, error: &FooterError) {
+        let refusal = Refusal {
+            column: None,
+            reason: error.code().to_owned(),
+            message: error.to_string(),
+            is_only_unsafe: false,
+        };
+        let verdict = Verdict::Refused(vec![refusal.clone()]);
+        self.tell(file, None, &[], &verdict);
+        self.refuse(&file.location, refusal);
+    }
+
+    fn tell(
+        &self,
+        file: &LakeFile,
+        read: Option<(&ParquetMetaData, &Prepared)>,
+        own: &[Finding],
+        verdict: &Verdict,
+    ) {
+        if let Some(observer) = &self.observer {
+            observer.judged(Judged {
+                file,
+                read,
+                own,
+                verdict,
+            });
+        }
+    }
+
+    fn refuse(&mut self, file: &Location, refusal: Refusal) {
         if let Some(selection) = &self.selection {
             selection.refused(file);
         }
         self.refused.push(Refused {
             file: file.clone(),
-            column,
-            reason: reason.to_owned(),
-            message,
+            column: refusal.column,
+            reason: refusal.reason,
+            message: refusal.message,
         });
     }
 
@@ -283,6 +316,7 @@ fn new_files(
         existing,
         duplicates,
         selection,
+        observer,
     } = gate;
     lake.files().filter_map(move |entry| {
         let mut listing = lock(&listing);
@@ -290,6 +324,9 @@ fn new_files(
             Ok(LakeEntry::File(file)) => file,
             Ok(LakeEntry::Skipped(skipped)) => {
                 let reason = skipped.reason.as_str().to_owned();
+                if let Some(observer) = &observer {
+                    observer.skipped(&skipped.location, &reason);
+                }
                 listing.skipped.push(SkippedFile {
                     file: skipped.location,
                     reason,

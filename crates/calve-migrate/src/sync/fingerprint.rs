@@ -101,6 +101,7 @@ mod tests {
             size,
             last_modified_ms: 7,
             etag: None,
+            storage_class: None,
             partition: Arc::new([]),
         }
     }

@@ -9,9 +9,10 @@ use calve_lake::Source;
 use calve_storage::Storage;
 use futures::TryStreamExt;
 use uuid::Uuid;
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::fingerprint::Fingerprint;
+use crate::listing_sum::ListingSum;
 use crate::{Error, Result};
 
 /// What a table remembers of one source.
@@ -59,22 +60,17 @@ impl SourceMemory {
         let Source::Location(root) = source else {
             return Ok(());
         };
-        let (mut count, mut sum) = (0_u64, 0_u128);
+        let mut sum = ListingSum::default();
         let mut objects = self.storage.list(root);
         while let Some(object) = objects
             .try_next()
             .await
             .map_err(|error| Error::Lake(error.into()))?
         {
-            let mut hash = Xxh3::new();
-            hash.update(object.location.canonical().as_bytes());
-            hash.update(&object.size.to_le_bytes());
-            hash.update(&object.last_modified_ms.to_le_bytes());
-            hash.update(object.etag.as_deref().unwrap_or_default().as_bytes());
-            count += 1;
-            sum = sum.wrapping_add(hash.digest128());
+            let etag = object.etag.as_deref();
+            sum.add(&object.location, object.size, object.last_modified_ms, etag);
         }
-        self.listing = Some(format!("{count}-{sum:032x}"));
+        self.listing = Some(sum.to_string());
         Ok(())
     }
 

@@ -7,6 +7,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod assess;
 mod bad_input;
 mod ctas;
 mod glue;

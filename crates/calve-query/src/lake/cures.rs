@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use calve_parquet::{FileField, FileSchema, FileType, FindingCode, IdCoverage, Physical};
+use calve_lake::Lake;
+use calve_parquet::{
+    FileField, FileSchema, FileType, FindingCode, IdCoverage, Physical, SchemaUnion,
+};
 use chrono_tz::Tz;
 use iceberg::spec::{FormatVersion, PrimitiveType};
 
@@ -80,6 +83,46 @@ pub enum Nanoseconds {
     Check,
     /// Digits beyond the microsecond are cut off.
     Truncate,
+}
+
+/// Finds out, schema by schema, whether the files of a lake can be read together once their types are cured.
+#[derive(Debug)]
+pub struct CureCheck {
+    union: SchemaUnion,
+    /// Columns of these names are the folders', whatever files hold.
+    keys: Vec<String>,
+}
+
+impl CureCheck {
+    /// Starts with what the lake's folders, or its entry, say of its columns.
+    ///
+    /// # Errors
+    /// When the entry's types mean nothing.
+    pub fn new(lake: &Lake) -> calve_parquet::Result<Self> {
+        Ok(Self {
+            union: super::seeded_union(lake)?,
+            keys: lake
+                .partition_keys()
+                .iter()
+                .map(|key| key.name.to_lowercase())
+                .collect(),
+        })
+    }
+
+    /// Takes in one more schema.
+    ///
+    /// # Errors
+    /// When files of this schema cannot be read, or contradict those before them. They are then left out.
+    pub fn absorb(&mut self, schema: &Arc<FileSchema>) -> calve_parquet::Result<()> {
+        let mut cured = cure(schema);
+        let is_key = |field: &FileField| self.keys.contains(&field.name.to_lowercase());
+        if cured.fields.iter().any(is_key) {
+            Arc::make_mut(&mut cured)
+                .fields
+                .retain(|field| !is_key(field));
+        }
+        self.union.absorb(&cured).map(drop)
+    }
 }
 
 /// The schema of a file, with types that a table holds in the place of those that none does.

@@ -70,6 +70,7 @@ impl StoreReader {
                 size,
                 last_modified_ms: 0,
                 etag: None,
+                storage_class: None,
                 partition: Arc::new([]),
             }),
             footer: None,

@@ -44,6 +44,8 @@ pub(crate) struct Front {
     requests: Mutex<Vec<Request>>,
     under_way: AtomicUsize,
     most_concurrent: AtomicUsize,
+    /// Parts of keys, and the storage classes of objects that have them.
+    classes: Mutex<Vec<(String, String)>>,
     /// Held while an object is written: `s3s-fs` checks a condition and writes in two steps.
     writing: tokio::sync::Mutex<()>,
 }
@@ -58,6 +60,7 @@ impl Front {
             requests: Mutex::default(),
             under_way: AtomicUsize::new(0),
             most_concurrent: AtomicUsize::new(0),
+            classes: Mutex::new(Vec::new()),
             writing: tokio::sync::Mutex::new(()),
         }
     }
@@ -68,6 +71,10 @@ impl Front {
 
     pub(crate) fn clear_rules(&self) {
         lock(&self.rules).clear();
+    }
+
+    pub(crate) fn set_storage_class(&self, key_part: &str, class: &str) {
+        lock(&self.classes).push((key_part.to_owned(), class.to_owned()));
     }
 
     pub(crate) fn set_latency(&self, latency: Duration) {
@@ -120,6 +127,10 @@ impl Front {
         if reads && self.is_folder(request.uri().path()) {
             return error(request, 404, "NoSuchKey").await;
         }
+        let lists = request
+            .uri()
+            .query()
+            .is_some_and(|query| query.contains("list-type=2"));
         let response = {
             let writes = matches!(*request.method(), Method::PUT | Method::POST);
             let _guard = if writes {
@@ -136,8 +147,33 @@ impl Front {
             Some(Fault::ResetAfter) => Err(Broken::new("reset by a rule")),
             Some(Fault::ErrorAfter) => plain_error(500, "InternalError"),
             Some(Fault::Truncate(bytes)) => truncate(response, bytes).await,
+            _ if lists && !lock(&self.classes).is_empty() => self.with_classes(response).await,
             _ => Ok(response.map(|body| body.map_err(Broken::new).boxed_unsync())),
         }
+    }
+
+    /// A listing in which objects have the storage classes that were set.
+    async fn with_classes(&self, response: Response<s3s::Body>) -> Result<Response<Body>, Broken> {
+        let (mut parts, body) = response.into_parts();
+        let whole = BodyExt::collect(body).await.map_err(Broken::new)?;
+        let text = String::from_utf8_lossy(&whole.to_bytes()).into_owned();
+        let classes = lock(&self.classes).clone();
+        let mut told = String::with_capacity(text.len());
+        for part in text.split_inclusive("</Key>") {
+            told.push_str(part);
+            let key = part.rsplit("<Key>").next().unwrap_or_default();
+            let class = classes.iter().find(|(key_part, _)| key.contains(key_part));
+            if let (true, Some((_, class))) = (part.ends_with("</Key>"), class) {
+                told.extend(["<StorageClass>", class, "</StorageClass>"]);
+            }
+        }
+        parts
+            .headers
+            .insert(CONTENT_LENGTH, HeaderValue::from(told.len()));
+        let body = Full::new(Bytes::from(told))
+            .map_err(Broken::new)
+            .boxed_unsync();
+        Ok(Response::from_parts(parts, body))
     }
 
     /// Whether a key names a folder of files rather than an object.
