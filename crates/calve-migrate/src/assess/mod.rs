@@ -148,7 +148,7 @@ impl Assess {
         self
     }
 
-    /// How many requests are under way at once. Default: [`DEFAULT_CONCURRENCY`](crate::DEFAULT_CONCURRENCY).
+    /// How many requests are under way at once. Default: [`DEFAULT_CONCURRENCY`].
     pub fn with_concurrency(mut self, concurrency: usize) -> Self {
         self.options.concurrency = concurrency.max(1);
         self
