@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::error::Result;
+use crate::local_walk::joined;
 use crate::{ObjectInfo, Storage};
 
 /// How much is read by one request.
@@ -184,13 +185,12 @@ impl BlockingWriters {
             }
             // A task that has failed already no longer listens; its error comes below.
             let _ = upload.verdict.send(());
-            match upload.task.await {
-                Ok(Ok(())) => Some(Ok(upload.location)),
-                Ok(Err(error)) => {
+            match joined(upload.task).await {
+                Ok(()) => Some(Ok(upload.location)),
+                Err(error) => {
                     has_failed.store(true, Ordering::Relaxed);
                     Some(Err(error))
                 }
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
         });
         let ended: Vec<Option<Result<Location>>> = ended.buffered(VISIBLE_AT_ONCE).collect().await;
@@ -223,10 +223,7 @@ impl BlockingWriters {
         let mut outcome = Ok(());
         for upload in uploads {
             drop(upload.verdict);
-            match upload.task.await {
-                Ok(ended) => outcome = outcome.and(ended),
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            }
+            outcome = outcome.and(joined(upload.task).await);
         }
         outcome
     }

@@ -7,6 +7,7 @@ use std::time::UNIX_EPOCH;
 use calve_base::Location;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::error::{Error, Result};
 use crate::listing::with_key;
@@ -54,9 +55,16 @@ pub(crate) async fn list_folder(folder: &Location) -> Result<(Vec<Location>, Vec
 
 /// Runs blocking work where it may block.
 pub(crate) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
+    joined(tokio::task::spawn_blocking(work)).await
+}
+
+/// What a task gives. A panic goes on here. A task that was never run belongs to a runtime that is shutting
+/// down, and with it whoever waits.
+pub(crate) async fn joined<T>(task: JoinHandle<T>) -> T {
+    match task.await.map_err(JoinError::try_into_panic) {
         Ok(value) => value,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => std::future::pending().await,
     }
 }
 
