@@ -117,7 +117,7 @@ async fn registered_and_projected_partitions() {
         .iter()
         .filter(|line| line.ends_with("outside_projection"))
         .count();
-    assert_eq!((projected.len(), outside), (61, 44), "{projected:?}");
+    assert_eq!((projected.len(), outside), (62, 44), "{projected:?}");
     let one = read("projected", &[("year", "2022"), ("element", "TMIN")]).await;
-    assert_eq!(one.len(), 5, "{one:?}");
+    assert_eq!(one.len(), 6, "{one:?}");
 }

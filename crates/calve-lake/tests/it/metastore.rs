@@ -299,6 +299,7 @@ fn projected_values() {
     )
     .check(&[
         "[k: string] 2 partitions",
+        "warning: projected",
         "- _tmp/a: hidden",
         "- k=02/a: outside_projection",
         "k=1/a [\"1\"]",
@@ -313,6 +314,7 @@ fn projected_values() {
     ];
     entry(&integer, "int").check(&[
         "[k: int] 2 partitions",
+        "warning: projected",
         "- _tmp/a: hidden",
         "- k=02/a: outside_projection",
         "k=1/a [1]",
@@ -326,10 +328,12 @@ fn projected_values() {
         ("projection.k.digits", "2"),
     ];
     let with_digits = entry(&digits, "int").with(filter("k", "2"));
-    with_digits.check(&["[k: int] 1 partitions", "k=02/a [2]"]);
-    entry(&PROJECTED, "string")
-        .with(filter("k", "x"))
-        .check(&["[k: string] 1 partitions", "k=x/a [\"x\"]"]);
+    with_digits.check(&["[k: int] 1 partitions", "warning: projected", "k=02/a [2]"]);
+    entry(&PROJECTED, "string").with(filter("k", "x")).check(&[
+        "[k: string] 1 partitions",
+        "warning: projected",
+        "k=x/a [\"x\"]",
+    ]);
 }
 
 #[test]
@@ -361,6 +365,7 @@ fn projected_dates() {
     let outside = |path: &str| format!("- memory:///lake/d/{path}/a: outside_projection");
     entry("date").check(&[
         "[day: date, region: string] 2 partitions",
+        "warning: projected",
         &outside("2024/05/31/eu"),
         "memory:///lake/d/2024/06/14/eu/a [\"2024-06-14\",\"eu\"]",
         "memory:///lake/d/2024/06/15/us/a [\"2024-06-15\",\"us\"]",
@@ -369,10 +374,12 @@ fn projected_dates() {
     ]);
     entry("string").with(filter("day", "2024/06/14")).check(&[
         "[day: string, region: string] 1 partitions",
+        "warning: projected",
         "memory:///lake/d/2024/06/14/eu/a [\"2024/06/14\",\"eu\"]",
     ]);
     entry("date").with(filter("day", "2024-06-15")).check(&[
         "[day: date, region: string] 1 partitions",
+        "warning: projected",
         &outside("2024/05/31/eu"),
         "memory:///lake/d/2024/06/15/us/a [\"2024-06-15\",\"us\"]",
         &outside("2024/06/16/eu"),
@@ -394,6 +401,7 @@ fn a_template_may_name_a_key_twice() {
     })
     .check(&[
         "[k: int] 1 partitions",
+        "warning: projected",
         "memory:///lake/r/1/f-1/a [1]",
         "- memory:///lake/r/1/f-1/sub/b: sub_folder",
         "- memory:///lake/r/1/f-2/a: outside_projection",
