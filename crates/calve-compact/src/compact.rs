@@ -4,7 +4,7 @@
 //! files that were read and nothing else: files that others add meanwhile stay, a group whose files others
 //! removed or deleted rows of is dropped and reported, and the other groups are committed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::IntoFuture;
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::plan::{Candidate, FileGroup, LeftAlone, Plan, locations, plan};
 use crate::rewrite::{Rewriter, STAGE};
 use crate::{Error, Result};
 
-/// How much memory a run takes for what it writes, unless said otherwise.
+/// How much memory a run takes, unless said otherwise.
 const DEFAULT_MEMORY_BYTES: u64 = 1 << 30;
 
 /// What a compaction did. The counts are called as Spark's.
@@ -131,7 +131,13 @@ impl Compact {
         let metadata = table.metadata();
         check_kind(&table)?;
         let options = RewriteOptions::new(&self.options, metadata.properties())?;
-        let session = Session::new(Arc::clone(&self.catalog), self.session.clone())?;
+        // One half is for what is read, the other for what is written.
+        let memory = self.session.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES) / 2;
+        let session = SessionOptions {
+            memory_bytes: Some(memory),
+            ..self.session.clone()
+        };
+        let session = Session::new(Arc::clone(&self.catalog), session)?;
         let provider = table_provider(&table)?;
         let mut scan = Scan::new(table.clone());
         if let Some(condition) = &self.condition {
@@ -155,7 +161,6 @@ impl Compact {
             groups,
             left_alone,
         };
-        let memory = self.session.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES) / 2;
         let at_once = self.at_once(&options);
         let rewriter = Rewriter {
             table,
@@ -500,22 +505,16 @@ impl Committer {
     async fn stale(&mut self, groups: &[Written]) -> Result<HashSet<usize>> {
         self.table = self.catalog.load_table(self.table.ident()).await?;
         let since = self.snapshot.sequence_number();
-        let mut missing: Vec<HashSet<&str>> = groups
-            .iter()
-            .map(|written| {
-                written
-                    .group
-                    .files
-                    .iter()
-                    .map(|file| &*file.file.path)
-                    .collect()
-            })
+        // The files that are still to be found, with the places of their groups.
+        let groups = groups.iter().enumerate();
+        let mut missing: HashMap<&str, usize> = groups
+            .flat_map(|(at, written)| written.group.files.iter().map(move |file| (at, file)))
+            .map(|(at, file)| (&*file.file.path, at))
             .collect();
         let mut stale = HashSet::new();
         let mut files = Scan::new(self.table.clone()).plan().await?;
         while let Some(file) = files.try_next().await? {
-            let path = &*file.file.path;
-            let Some(at) = missing.iter_mut().position(|files| files.remove(path)) else {
+            let Some(at) = missing.remove(&*file.file.path) else {
                 continue;
             };
             let keeps = self.keeps_sequence_number;
@@ -527,12 +526,7 @@ impl Committer {
                 stale.insert(at);
             }
         }
-        let missing = missing.iter().enumerate();
-        stale.extend(
-            missing
-                .filter(|(_, files)| !files.is_empty())
-                .map(|(at, _)| at),
-        );
+        stale.extend(missing.into_values());
         Ok(stale)
     }
 

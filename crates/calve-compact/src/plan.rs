@@ -239,14 +239,9 @@ fn by_partition(files: Vec<Candidate>) -> Vec<Vec<Candidate>> {
                 .then_with(|| left.scan.file.path.cmp(&right.scan.file.path))
         });
     }
-    partitions.sort_by(|left, right| {
-        let key = |files: &[Candidate]| {
-            let first = files
-                .first()
-                .map(|file| (file.scan.spec_id, file.partition.clone()));
-            first.unwrap_or_default()
-        };
-        key(left).cmp(&key(right))
+    partitions.sort_by_cached_key(|files| {
+        let first = files.first();
+        first.map(|file| (file.scan.spec_id, file.partition.clone()))
     });
     partitions
 }

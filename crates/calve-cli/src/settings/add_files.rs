@@ -5,7 +5,7 @@ use calve::migrate::{DuplicateFiles, GarbageCollection, Int96, OnRefused, OnUnsa
 use calve::verify::Level;
 
 use super::source::{partition_types, recursive};
-use super::verify::{RowSettings, level};
+use super::verify::level;
 use super::{Error, Settings, SourceSettings, VerifySettings};
 use crate::flags::{
     AddFilesFlags, GcFlag, Int96Flag, OnDuplicateFlag, OnRefusedFlag, OnUnsafeFlag,
@@ -88,16 +88,10 @@ impl AddFilesSettings {
     /// What to compare afterwards: the same source, read in the same way.
     pub(crate) fn proof(&self) -> Option<VerifySettings> {
         self.verify.map(|level| VerifySettings {
-            source: self.source.clone(),
-            table: self.table.clone(),
-            level,
-            snapshot_id: None,
             partition_filter: self.partition_filter.clone(),
             partition_types: self.partition_types.clone(),
             recursive: self.recursive,
-            rows: RowSettings::default(),
-            sample: None,
-            reader: None,
+            ..VerifySettings::whole(self.source.clone(), self.table.clone(), level)
         })
     }
 }

@@ -33,6 +33,22 @@ pub(crate) struct RowSettings {
 }
 
 impl VerifySettings {
+    /// The whole of a source against the current state of a table.
+    pub(super) fn whole(source: SourceSettings, table: TableIdent, level: Level) -> Self {
+        Self {
+            source,
+            table,
+            level,
+            snapshot_id: None,
+            partition_filter: Vec::new(),
+            partition_types: Vec::new(),
+            recursive: Recursive::default(),
+            rows: RowSettings::default(),
+            sample: None,
+            reader: None,
+        }
+    }
+
     /// Decides what the flags mean.
     ///
     /// # Errors
