@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::IntoFuture;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use calve_base::{Location, NoProgress, Progress, Stage, TableIdent};
 use calve_catalog::{Catalog, Table};
@@ -169,6 +170,7 @@ impl Compact {
             write_bytes: usize::try_from(memory).unwrap_or(usize::MAX) / at_once,
             options,
             progress: Arc::clone(&self.progress),
+            is_stopped: AtomicBool::new(false),
         };
         Ok(Prepared {
             plan,
@@ -205,6 +207,8 @@ impl Compact {
             catalog: Arc::clone(&self.catalog),
             table: rewriter.table.clone(),
             snapshot,
+            output_spec_id: rewriter.table.metadata().default_partition_spec_id(),
+            format_version: rewriter.table.metadata().format_version(),
             keeps_sequence_number: options.use_starting_sequence_number
                 && rewriter.table.metadata().format_version() >= FormatVersion::V2,
             partial_progress: options.partial_progress,
@@ -224,8 +228,11 @@ impl Compact {
         let mut written = written.buffered(at_once);
         while let Some(outcome) = written.next().await {
             if let Err(error) = committer.take(outcome).await {
-                // What is being written is given up; what was written and not committed is deleted.
-                drop(written);
+                // What is being written ends soon; what was written and not committed is deleted.
+                rewriter.stop();
+                while let Some(outcome) = written.next().await {
+                    committer.ready.extend(outcome.ok());
+                }
                 committer.give_up().await;
                 return Err(error);
             }
@@ -338,6 +345,9 @@ struct Committer {
     table: Table,
     /// The snapshot that was read.
     snapshot: SnapshotRef,
+    /// The partition spec and the format version that the new files are of.
+    output_spec_id: i32,
+    format_version: FormatVersion,
     keeps_sequence_number: bool,
     partial_progress: bool,
     /// How many groups go into one commit.
@@ -373,9 +383,15 @@ impl Committer {
 
     async fn commit_ready(&mut self) -> Result<()> {
         let ready = std::mem::take(&mut self.ready);
-        let Err(error) = self.commit(ready).await else {
-            self.commits.done += 1;
-            return Ok(());
+        let error = match self.commit(ready).await {
+            Ok(None) => {
+                self.commits.done += 1;
+                return Ok(());
+            }
+            // Every group of it was dropped.
+            Ok(Some(error)) if self.partial_progress => error,
+            Ok(Some(_)) => return Ok(()),
+            Err(error) => error,
         };
         let is_unknown = matches!(&error, Error::Table(error) if error.is_outcome_unknown());
         if is_unknown || !self.partial_progress {
@@ -409,8 +425,9 @@ impl Committer {
         }
     }
 
-    /// Replaces the files of groups in one snapshot. Groups that others changed are dropped.
-    async fn commit(&mut self, groups: Vec<Written>) -> Result<()> {
+    /// Replaces the files of groups in one snapshot. Groups that others changed are dropped; gives why, where
+    /// none is left.
+    async fn commit(&mut self, groups: Vec<Written>) -> Result<Option<Error>> {
         let mut groups = groups;
         loop {
             let error = match self.try_commit(&groups).await {
@@ -418,7 +435,7 @@ impl Committer {
                     for written in &groups {
                         self.report.count(written);
                     }
-                    return Ok(());
+                    return Ok(None);
                 }
                 Err(error) => error,
             };
@@ -432,8 +449,9 @@ impl Committer {
                 // The new files may be the table's.
                 return Err(error);
             }
+            // Where the table cannot be read again, the conflict stays what happened.
             let stale = if is_conflict {
-                self.stale(&groups).await?
+                self.stale(&groups).await.unwrap_or_default()
             } else {
                 HashSet::new()
             };
@@ -454,7 +472,7 @@ impl Committer {
             }
             groups = kept.into_iter().map(|(_, written)| written).collect();
             if groups.is_empty() {
-                return Ok(());
+                return Ok(Some(error));
             }
         }
     }
@@ -464,17 +482,18 @@ impl Committer {
         let snapshot_id = new_snapshot_id();
         let since = self.snapshot.sequence_number();
         let mut roller = ManifestRoller::new(self.table.storage(), metadata, snapshot_id)?;
-        for file in groups.iter().flat_map(|written| &written.added) {
-            let entry = Entry {
-                status: ManifestStatus::Added,
-                snapshot_id: Some(snapshot_id),
-                sequence_number: self.keeps_sequence_number.then_some(since),
-                file_sequence_number: None,
-                file: ContentFile::from_data_file(file)?,
-            };
-            roller
-                .add_entry(metadata.default_partition_spec_id(), entry)
-                .await?;
+        for written in groups {
+            let keeps = self.keeps_sequence_number && written.group.spec_id == self.output_spec_id;
+            for file in &written.added {
+                let entry = Entry {
+                    status: ManifestStatus::Added,
+                    snapshot_id: Some(snapshot_id),
+                    sequence_number: keeps.then_some(since),
+                    file_sequence_number: None,
+                    file: ContentFile::from_data_file(file)?,
+                };
+                roller.add_entry(self.output_spec_id, entry).await?;
+            }
         }
         let manifests = roller.finish().await?;
         let removed = groups.iter().flat_map(|written| written.removed.clone());
@@ -482,8 +501,9 @@ impl Committer {
             .with_operation(Operation::Replace)
             .with_new_deletes(NewDeletes::Refuse {
                 since,
-                except_equality: self.keeps_sequence_number,
-            });
+                except_equality: self.excepts_equality(groups),
+            })
+            .with_base(self.snapshot.snapshot_id(), self.format_version);
         let committed = Transaction::new(Arc::clone(&self.catalog), self.table.clone())
             .with_snapshot(replace)
             .await?;
@@ -505,22 +525,22 @@ impl Committer {
     async fn stale(&mut self, groups: &[Written]) -> Result<HashSet<usize>> {
         self.table = self.catalog.load_table(self.table.ident()).await?;
         let since = self.snapshot.sequence_number();
+        let excepts_equality = self.excepts_equality(groups);
         // The files that are still to be found, with the places of their groups.
-        let groups = groups.iter().enumerate();
-        let mut missing: HashMap<&str, usize> = groups
-            .flat_map(|(at, written)| written.group.files.iter().map(move |file| (at, file)))
-            .map(|(at, file)| (&*file.file.path, at))
-            .collect();
+        let mut missing: HashMap<&str, usize> = HashMap::new();
+        for (at, written) in groups.iter().enumerate() {
+            let files = written.group.files.iter();
+            missing.extend(files.map(|file| (&*file.file.path, at)));
+        }
         let mut stale = HashSet::new();
         let mut files = Scan::new(self.table.clone()).plan().await?;
         while let Some(file) = files.try_next().await? {
             let Some(at) = missing.remove(&*file.file.path) else {
                 continue;
             };
-            let keeps = self.keeps_sequence_number;
             let is_new = file.deletes.iter().any(|delete| {
                 let is_equality = delete.file.content == DataContentType::EqualityDeletes;
-                delete.sequence_number > since && !(is_equality && keeps)
+                delete.sequence_number > since && !(is_equality && excepts_equality)
             });
             if is_new {
                 stale.insert(at);
@@ -528,6 +548,14 @@ impl Committer {
         }
         stale.extend(missing.into_values());
         Ok(stale)
+    }
+
+    /// Whether equality deletes that others commit go on applying to the rows: those of the output's own spec
+    /// do, to files with the sequence number of the files that they replace.
+    fn excepts_equality(&self, groups: &[Written]) -> bool {
+        let mut groups = groups.iter();
+        self.keeps_sequence_number
+            && groups.all(|written| written.group.spec_id == self.output_spec_id)
     }
 
     fn fail(&mut self, group: &FileGroup, why: &str) {

@@ -204,7 +204,7 @@ pub(crate) fn plan(
             }
         }
     }
-    let groups = truncate(groups, options, &mut left);
+    let groups = truncate(groups, options, default_spec_id, &mut left);
     let mut groups: Vec<FileGroup> = groups
         .into_iter()
         .map(|(pack, reasons)| group(pack, reasons, options))
@@ -252,7 +252,7 @@ fn reasons(
     options: &RewriteOptions,
     default_spec_id: i32,
 ) -> Result<Vec<Reason>, LeftAlone> {
-    if options.rewrite_all {
+    if options.rewrite_all && !pack.is_empty() {
         return Ok(vec![Reason::RewriteAll]);
     }
     let bytes: u64 = pack.iter().map(Candidate::bytes).sum();
@@ -297,22 +297,27 @@ fn reasons(
 
 type Packed = (Vec<Candidate>, Vec<Reason>);
 
-/// Keeps groups up to `max-files-to-rewrite`, the last one in part.
+/// Keeps groups up to `max-files-to-rewrite`, the last one in part where that part is worth it by itself.
 fn truncate(
     groups: Vec<Packed>,
     options: &RewriteOptions,
+    default_spec_id: i32,
     left: &mut Vec<LeftFile>,
 ) -> Vec<Packed> {
     let Some(mut room) = options.max_files_to_rewrite else {
         return groups;
     };
     let mut kept = Vec::new();
-    for (mut pack, reasons) in groups {
+    for (mut pack, reasons_of_all) in groups {
         let over = pack.split_off(room.min(pack.len()));
         left.extend(over.iter().map(|file| file.left(LeftAlone::OverLimit)));
         room -= pack.len();
-        if !pack.is_empty() {
+        if over.is_empty() {
+            kept.push((pack, reasons_of_all));
+        } else if let Ok(reasons) = reasons(&pack, options, default_spec_id) {
             kept.push((pack, reasons));
+        } else {
+            left.extend(pack.iter().map(|file| file.left(LeftAlone::OverLimit)));
         }
     }
     kept

@@ -1,6 +1,7 @@
 //! One group of files, read and written anew.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::RecordBatch;
 use calve_base::{Location, Progress};
@@ -36,9 +37,25 @@ pub(crate) struct Rewriter {
     /// How much memory the row groups of one group of files may take.
     pub(crate) write_bytes: usize,
     pub(crate) progress: Arc<dyn Progress>,
+    /// Whether the run is over, and nothing more need be written.
+    pub(crate) is_stopped: AtomicBool,
+}
+
+/// Files of known sizes.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// How many.
+    files: u64,
+    /// How many rows they are of, together.
+    rows: u64,
 }
 
 impl Rewriter {
+    /// Ends what is being written as soon as may be.
+    pub(crate) fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Relaxed);
+    }
+
     /// Reads the files in their order, without the rows that are deleted, and writes them as files of the
     /// wanted size. Files are read while others are written.
     ///
@@ -54,12 +71,31 @@ impl Rewriter {
         }
         // Small files are larger while they are written than they come out. Now it is known what they take,
         // and the next run would put them together.
-        delete_files(self.table.storage(), &files).await?;
-        self.write(group, Some(expected)).await
+        let known = Known {
+            files: expected,
+            rows: files.iter().map(DataFile::record_count).sum(),
+        };
+        let storage = self.table.storage();
+        let again = match self.write(group, Some(known)).await {
+            Ok(again) => again,
+            Err(error) => {
+                delete_files(storage, &files).await?;
+                return Err(error);
+            }
+        };
+        // Rows of very different sizes can make a file too large.
+        let largest = again.iter().map(DataFile::file_size_in_bytes).max();
+        let (kept, others) = if largest > Some(self.options.max_file_size_bytes) {
+            (files, again)
+        } else {
+            (again, files)
+        };
+        delete_files(storage, &others).await?;
+        Ok(kept)
     }
 
-    /// `into` is how many files there are to be, if that is known for sure.
-    async fn write(&self, group: &FileGroup, into: Option<u64>) -> Result<Vec<DataFile>> {
+    /// `into` is what files there are to be, if that is known for sure.
+    async fn write(&self, group: &FileGroup, into: Option<Known>) -> Result<Vec<DataFile>> {
         let storage = self.table.storage();
         let metadata = self.table.metadata();
         let is_split = group.spec_id != metadata.default_partition_spec_id();
@@ -81,19 +117,27 @@ impl Rewriter {
                 return Err(error);
             }
         };
+        if let Err(error) = writer.end_all().await {
+            writer.discard().await;
+            return Err(error.into());
+        }
         let files = writer.finish().await?;
         let written: u64 = files.iter().map(DataFile::record_count).sum();
         let is_whole = group.deletes_count > 0 || read == group.rows;
         if read != written || read > group.rows || !is_whole {
             delete_files(storage, &files).await?;
-            return Err(Error::Rows {
-                table: self.table.ident().to_string(),
-                read,
-                written,
-                expected: group.rows,
-            });
+            return Err(self.wrong_rows(group, read, written));
         }
         Ok(files)
+    }
+
+    fn wrong_rows(&self, group: &FileGroup, read: u64, written: u64) -> Error {
+        Error::Rows {
+            table: self.table.ident().to_string(),
+            read,
+            written,
+            expected: group.rows,
+        }
     }
 
     /// Gives the number of rows that were read.
@@ -118,6 +162,12 @@ impl Rewriter {
         while let Some(batch) = arrived.recv().await {
             let batch = batch.map_err(calve_query::Error::from)?;
             read += batch.num_rows() as u64;
+            if self.is_stopped.load(Ordering::Relaxed) {
+                return Err(Error::Stopped);
+            }
+            if read > group.rows {
+                return Err(self.wrong_rows(group, read, read));
+            }
             match &mut sizes {
                 Some(sizes) => sizes.write(&batch, writer).await?,
                 None => writer.write(&batch).await?,
@@ -170,13 +220,16 @@ struct Sizes<'a> {
 }
 
 impl<'a> Sizes<'a> {
-    fn new(options: &'a RewriteOptions, group: &FileGroup, into: Option<u64>) -> Self {
-        let files = into.unwrap_or(group.expected_output_files).max(1);
+    fn new(options: &'a RewriteOptions, group: &FileGroup, into: Option<Known>) -> Self {
+        let known = into.unwrap_or(Known {
+            files: group.expected_output_files,
+            rows: group.rows,
+        });
         Self {
             options,
-            left: group.rows,
+            left: known.rows,
             rows: 0,
-            wanted: group.rows.div_ceil(files).max(1),
+            wanted: known.rows.div_ceil(known.files.max(1)).max(1),
             is_known: into.is_some(),
         }
     }

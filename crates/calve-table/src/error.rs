@@ -180,6 +180,13 @@ pub enum Error {
         /// The delete file.
         path: String,
     },
+    /// The change was made for a table that is not this one any more: its branch was set to another
+    /// snapshot, or its format version changed.
+    #[error("the table is no longer what the change was made for: {problem}")]
+    BaseChanged {
+        /// What is different.
+        problem: String,
+    },
     /// The caller's own check, or its change of metadata, says no.
     #[error("{reason}")]
     Rejected {
@@ -289,6 +296,9 @@ impl Failure for Error {
             Self::FilesGone { .. } | Self::NewDeletes { .. } => Some(
                 "somebody else changed these files meanwhile: run the same command again"
                     .to_owned(),
+            ),
+            Self::BaseChanged { .. } => Some(
+                "somebody else changed the table meanwhile: run the same command again".to_owned(),
             ),
             Self::FilesNotOwned { .. } => {
                 Some("drop the table without purging it: its files stay where they are".to_owned())

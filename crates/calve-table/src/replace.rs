@@ -9,8 +9,8 @@ use calve_base::Location;
 use futures::TryStreamExt;
 use futures::stream::{self, StreamExt};
 use iceberg::spec::{
-    DataContentType, ManifestContentType, ManifestFile, ManifestStatus, Operation, Struct,
-    TableMetadataRef,
+    DataContentType, FormatVersion, ManifestContentType, ManifestFile, ManifestStatus, Operation,
+    Struct, TableMetadataRef,
 };
 
 use crate::file_set::{Collisions, DEFAULT_MANIFEST_CONCURRENCY, FileSet};
@@ -54,6 +54,8 @@ pub struct ReplaceFiles {
     removed_set: Arc<FileSet>,
     added: WrittenManifests,
     new_deletes: NewDeletes,
+    /// The snapshot that the removed files were read at, and the table's format version then.
+    base: Option<(i64, FormatVersion)>,
     /// Manifests that list none of the removed files.
     untouched: HashSet<String>,
     rewritten: Vec<Rewritten>,
@@ -93,6 +95,7 @@ impl ReplaceFiles {
             removed_set: Arc::new(removed_set),
             added,
             new_deletes: NewDeletes::default(),
+            base: None,
             untouched: HashSet::new(),
             rewritten: Vec::new(),
             outdated: Vec::new(),
@@ -115,6 +118,40 @@ impl ReplaceFiles {
     }
 }
 
+impl ReplaceFiles {
+    /// Says which snapshot the removed files were read at, and the table's format version then. The change is
+    /// refused where that snapshot is none of those before the new one: after a rollback, deletes that were
+    /// applied to the rows may be undone, and others hold.
+    #[must_use]
+    pub fn with_base(mut self, snapshot_id: i64, format_version: FormatVersion) -> Self {
+        self.base = Some((snapshot_id, format_version));
+        self
+    }
+
+    fn check_base(&self, attempt: &Attempt<'_>) -> Result<()> {
+        let Some((base, version)) = self.base else {
+            return Ok(());
+        };
+        let changed = |problem: String| Err(Error::BaseChanged { problem });
+        let metadata = attempt.metadata;
+        if metadata.format_version() != version {
+            return changed(format!(
+                "its format version is {} now",
+                metadata.format_version()
+            ));
+        }
+        let mut ancestor = attempt.parent;
+        while let Some(snapshot) = ancestor {
+            if snapshot.snapshot_id() == base {
+                return Ok(());
+            }
+            let parent = snapshot.parent_snapshot_id();
+            ancestor = parent.and_then(|id| metadata.snapshot_by_id(id));
+        }
+        changed(format!("snapshot {base} is not in its history any more"))
+    }
+}
+
 #[async_trait]
 impl SnapshotProducer for ReplaceFiles {
     fn operation(&self) -> Operation {
@@ -126,6 +163,7 @@ impl SnapshotProducer for ReplaceFiles {
     }
 
     async fn produce(&mut self, attempt: Attempt<'_>) -> Result<Produced> {
+        self.check_base(&attempt)?;
         let parents = &attempt.parent_manifests;
         self.forget_outdated(parents);
         let known: HashSet<&String> = self

@@ -219,8 +219,14 @@ fn groups_have_bounds_and_an_order() {
     check(
         &files,
         &[two, ("max-files-to-rewrite", "4")],
-        &[one, ("p=2", &[5], 1)],
-        &[LeftAlone::OverLimit],
+        &[one],
+        &[LeftAlone::OverLimit; 2],
+    );
+    check(
+        &files,
+        &[two, ("max-files-to-rewrite", "2")],
+        &[("p=1", &[10, 20], 1)],
+        &[LeftAlone::OverLimit; 3],
     );
 }
 

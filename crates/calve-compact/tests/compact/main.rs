@@ -49,9 +49,18 @@ impl Home {
 
     /// A small table that is partitioned by nothing, with so many files.
     async fn plain(&self, files: usize) -> u64 {
-        let lake = self.folder.path().join("plain");
+        self.numbers("plain", 0, files).await
+    }
+
+    /// As many files with other values, in a commit of their own.
+    async fn plain_again(&self, files: usize) -> u64 {
+        self.numbers("again", 1_000, files).await
+    }
+
+    async fn numbers(&self, folder: &str, from: i64, files: usize) -> u64 {
+        let lake = self.folder.path().join(folder);
         for number in 0..files {
-            let first = i64::try_from(number).unwrap() * 10;
+            let first = from + i64::try_from(number).unwrap() * 10;
             let values: Vec<i64> = (first..first + 10).collect();
             let rows = lakes::batch(vec![(
                 "n",

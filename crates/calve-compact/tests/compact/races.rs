@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use calve_base::{Location, Progress};
 use calve_catalog::Catalog;
 use calve_table::{ReplaceFiles, Transaction, WrittenManifests, new_snapshot_id};
+use iceberg::spec::{SnapshotReference, SnapshotRetention};
 
 use crate::{Home, add, check_fixed, counts, ident};
 
@@ -118,6 +119,67 @@ async fn two_compactions_at_once_do_no_harm() {
     assert_eq!(counts(&report), (0, 0, 0, 6));
     assert_eq!(home.rows("SELECT * FROM db.t").await, before);
     assert_eq!(home.orphans().await, [""; 0]);
+}
+
+/// Sets the table back to the snapshot before the current one.
+async fn roll_back(catalog: &Arc<dyn Catalog>) {
+    let table = catalog.load_table(&ident()).await.unwrap();
+    let current = table.metadata().current_snapshot().unwrap();
+    let earlier = current.parent_snapshot_id().unwrap();
+    Transaction::new(Arc::clone(catalog), table)
+        .with_metadata_change(Arc::new(move |_, builder| {
+            let branch = SnapshotRetention::branch(None, None, None);
+            Ok(builder.set_ref("main", SnapshotReference::new(earlier, branch))?)
+        }))
+        .await
+        .unwrap();
+}
+
+/// What was read may have been undone: it does not come back by a compaction.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_was_set_back_is_not_committed_to() {
+    let home = Home::new().await;
+    home.plain(6).await;
+    home.plain_again(6).await;
+    let catalog = Arc::clone(&home.catalog);
+    let sets_back = meanwhile(move || async move { roll_back(&catalog).await });
+    let first = home.compact().with_where("n < 60");
+    let error = first.with_progress(sets_back).await.unwrap_err();
+    assert!(
+        error.to_string().contains("is not in its history any more"),
+        "{error}"
+    );
+    assert_eq!(
+        home.rows("SELECT count(*) AS c FROM db.t").await,
+        ["| 60 |"]
+    );
+    assert_eq!(home.orphans().await, [""; 0]);
+}
+
+/// All or nothing: groups that were written already are deleted with the one that cannot be.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_group_that_fails_takes_the_others_with_it() {
+    let home = Home::new().await;
+    home.weather(40, 1).await;
+    home.weather(40, 2).await;
+    let metadata = home.table().await.metadata_location().clone();
+    let plan = home.compact().plan().await.unwrap();
+    let last = plan.groups.last().unwrap().files[0].file.path.clone();
+    fs_err::remove_file(last.trim_start_matches("file://")).unwrap();
+    home.compact().await.unwrap_err();
+    assert_eq!(*home.table().await.metadata_location(), metadata);
+    assert_eq!(home.orphans().await, [""; 0]);
+    // With partial progress the others land.
+    let report = home
+        .compact()
+        .with_option("partial-progress.enabled", "true")
+        .await
+        .unwrap();
+    assert_eq!(
+        report.failed_data_files_count,
+        plan.groups.last().unwrap().files_count as u64
+    );
+    assert!(report.rewritten_data_files_count > 0);
 }
 
 /// Without its input a group cannot be written: nothing is committed and nothing left.
