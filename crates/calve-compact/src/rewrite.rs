@@ -66,11 +66,13 @@ impl Rewriter {
         let bytes: u64 = files.iter().map(DataFile::file_size_in_bytes).sum();
         let expected = self.options.expected_output_files(bytes);
         let is_one_partition = group.spec_id == self.table.metadata().default_partition_spec_id();
-        if !is_one_partition || files.len() as u64 <= expected {
+        let most = self.options.max_file_size_bytes;
+        let fits = |files: &[DataFile]| files.iter().all(|file| file.file_size_in_bytes() <= most);
+        if !is_one_partition || (files.len() as u64 <= expected && fits(&files)) {
             return Ok(files);
         }
-        // Small files are larger while they are written than they come out. Now it is known what they take,
-        // and the next run would put them together.
+        // While it is written, a small file seems larger or smaller than it comes out. Now it is known what the
+        // rows take, and without another go the next run would put the files together, or take them apart.
         let known = Known {
             files: expected,
             rows: files.iter().map(DataFile::record_count).sum(),
@@ -84,8 +86,7 @@ impl Rewriter {
             }
         };
         // Rows of very different sizes can make a file too large.
-        let largest = again.iter().map(DataFile::file_size_in_bytes).max();
-        let (kept, others) = if largest > Some(self.options.max_file_size_bytes) {
+        let (kept, others) = if fits(&files) && !fits(&again) {
             (files, again)
         } else {
             (again, files)
