@@ -2,7 +2,7 @@
 //! `rollback`, `finalize`.
 
 use calve_testkit::lakes::{self, Drift};
-use calve_testkit::moto::Moto;
+use calve_testkit::moto::{Loss, Moto, Proxy};
 use calve_testkit::s3::S3Server;
 use serde_json::{Value, json};
 
@@ -483,4 +483,65 @@ fn a_trial_table_leaves_the_source_alone() {
         .filter(|path| !path.contains("/metadata/calve/"))
         .collect();
     assert_eq!(left, Vec::<String>::new());
+}
+
+/// A writer that adds a file to a partition that is there, after the listing and before the replacement.
+#[test]
+fn a_file_that_appears_meanwhile_is_not_lost() {
+    let (server, moto) = (S3Server::with_buckets(&["lake"]), Moto::start());
+    make_hive_table(&server, moto, "meanwhile");
+    let sandbox = sandbox_with_keys(&server, moto);
+    let before = (
+        entry(moto, "meanwhile", "days"),
+        partitions(moto, "meanwhile", "days"),
+    );
+    let proxy = Proxy::start(moto);
+    let endpoint = format!("glue.endpoint={}", proxy.endpoint());
+    let migrate = ["migrate", "glue:meanwhile.days", "--set", &endpoint];
+    let partition = server.root().join("lake/hive/day=2024-01-01");
+    let deeds: [fn(&std::path::Path); 3] = [
+        |partition| {
+            let files = files_below(partition);
+            fs_err::write(partition.join("late.parquet"), &files[0].1).unwrap();
+        },
+        |partition| {
+            let files = files_below(partition);
+            fs_err::write(&files[0].0, [&files[0].1[..], b"more"].concat()).unwrap();
+        },
+        |partition| fs_err::remove_file(partition.join("late.parquet")).unwrap(),
+    ];
+    let changes = [
+        "late.parquet appeared",
+        "was written anew",
+        "1 of its files vanished",
+    ];
+    for (deed, change) in deeds.into_iter().zip(changes) {
+        // The copy of the entry is made after the files were listed.
+        proxy.lose("CreateTable", &[Loss::Throttled]);
+        let place = partition.clone();
+        let content = files_below(&partition);
+        proxy.after_loss(move || deed(&place));
+        let refused = sandbox.run(&migrate);
+        assert!(refused.starts_with("exit 2"), "{refused}");
+        assert!(
+            refused.contains("glue:meanwhile.days changed meanwhile"),
+            "{refused}"
+        );
+        assert!(refused.contains(change), "{change}: {refused}");
+        assert_eq!(entry(moto, "meanwhile", "days"), before.0);
+        assert_eq!(partitions(moto, "meanwhile", "days"), before.1);
+        assert_eq!(names(moto, "meanwhile"), ["days"]);
+        if change.contains("anew") {
+            for (path, content) in content {
+                fs_err::write(path, content).unwrap();
+            }
+        }
+    }
+    proxy.lose("CreateTable", &[]);
+    let report = sandbox.json(&migrate);
+    assert_eq!(report["migrated_files_count"], 3);
+    assert_eq!(
+        read_with_pyiceberg(&server, moto, "meanwhile.days")["count"],
+        6
+    );
 }

@@ -75,3 +75,50 @@ fn a_table_is_no_source_to_follow() {
     assert!(output.starts_with("exit 2"), "{output}");
     assert!(output.contains("an Iceberg table is no source"), "{output}");
 }
+
+/// A process that ends at any step leaves the table as it was, or in step; the next run brings it in step, once.
+#[test]
+fn a_run_that_was_cut_off_is_done_again() {
+    for step in ["listed", "remembered", "committed"] {
+        for first in [true, false] {
+            let sandbox = Sandbox::new();
+            let sync = [
+                "sync",
+                "lake",
+                "--table",
+                "db.t",
+                "--on-changed",
+                "replace",
+                "--on-deleted",
+                "remove",
+            ];
+            put(&sandbox, "2024-01-01", "2024-01-01");
+            put(&sandbox, "2024-01-02", "2024-01-02");
+            if !first {
+                sandbox.json(&sync);
+                put(&sandbox, "2024-01-01", "2024-01-03");
+                put(&sandbox, "2024-01-01", "2024-01-02");
+                fs_err::remove_file(sandbox.path().join("lake/day=2024-01-01/part-0.parquet"))
+                    .unwrap();
+            }
+            let killed = sandbox.output(&[&sync[..], &["--fail-point", step]].concat());
+            assert!(!killed.status.success(), "{step}");
+            assert_eq!(killed.stdout, b"", "{step}");
+            let report = sandbox.json(&sync);
+            assert_eq!(
+                report["up_to_date"],
+                step == "committed",
+                "{step}: {report:#}"
+            );
+            assert_eq!(sandbox.json(&sync)["up_to_date"], true, "{step}");
+            let verify = ["verify", "lake", "--table", "db.t", "--level", "rows"];
+            assert_eq!(sandbox.json(&verify)["equal"], true, "{step}");
+            let query = "SELECT count(*) AS n, count(DISTINCT file_path) AS files FROM db.t.files";
+            assert_eq!(
+                sandbox.json(&["sql", query]),
+                serde_json::json!([{"n": 2, "files": 2}]),
+                "{step}"
+            );
+        }
+    }
+}

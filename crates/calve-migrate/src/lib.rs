@@ -26,6 +26,7 @@ pub mod register_hive;
 pub mod rollback;
 pub mod snapshot;
 mod sort_by;
+mod source_files;
 pub mod swap;
 pub mod sync;
 mod undo;

@@ -6,7 +6,8 @@
 //! 1. a journal is begun beside the table-to-be, with the whole entry and all its partitions as undo record;
 //! 2. manifests and metadata are written for the files where they lie, in a catalog of this process's own, and
 //!    checked against the source;
-//! 3. the entry is copied under a backup name, with its partitions.
+//! 3. the entry is copied under a backup name, with its partitions;
+//! 4. the source is listed once more: where a file appeared, changed or vanished meanwhile, all this is taken back.
 //!
 //! A crash before the replacement leaves files that nothing refers to; after it, the next run writes down
 //! that the migration is done. The partitions' own entries stay below the replaced one, where no Iceberg reader looks,
@@ -18,7 +19,7 @@ use std::sync::Arc;
 
 use calve_base::{Clock, Location, NoProgress, Progress, Properties, SystemClock, TableIdent};
 use calve_catalog::{Catalog, HiveTable, Metastore, Table};
-use calve_lake::Source;
+use calve_lake::{LakeOptions, Source};
 use calve_table::drop_table::discard_metadata;
 use futures::future::BoxFuture;
 use serde::Serialize;
@@ -26,6 +27,7 @@ use serde::Serialize;
 use crate::add_files::{AddFiles, DEFAULT_CONCURRENCY, Int96, OnUnsafe};
 use crate::ingest::StreamError;
 use crate::journal::{FailPoint, Journal, Migration, MigrationId, MigrationState, Operation};
+use crate::source_files::SourceFiles;
 use crate::undo::{self, Undo};
 use crate::{Error, Result};
 
@@ -286,10 +288,7 @@ impl Migrate {
         location: Location,
         id: Option<&MigrationId>,
     ) -> AddFiles {
-        let source = Source::HiveTable {
-            metastore: Arc::clone(&self.catalog),
-            ident: self.table.clone(),
-        };
+        let source = self.source();
         let mut properties = self.properties.clone();
         properties.insert(MIGRATED.to_owned(), "true".to_owned());
         properties.extend(id.map(|id| (MIGRATION_ID.to_owned(), id.to_string())));
@@ -337,9 +336,13 @@ impl Migrate {
         undo.write(&mut journal, MigrationState::Running, self.clock.as_ref())
             .await?;
         self.fail_point.reach("undo_saved");
+        let before = self.list_source().await?;
         let staged = self.stage(location, &journal, &mut undo).await;
         match staged {
-            Ok((files, Some(_))) => self.replace(metastore, journal, undo, files).await,
+            Ok((files, Some(_))) => {
+                self.replace(metastore, journal, undo, (files, before))
+                    .await
+            }
             Ok((files, None)) => {
                 self.give_up(&undo, &mut journal).await?;
                 Ok(nothing(files, &undo))
@@ -401,7 +404,7 @@ impl Migrate {
         metastore: &dyn Metastore,
         mut journal: Journal,
         undo: Undo,
-        files: crate::Report,
+        (files, before): (crate::Report, SourceFiles),
     ) -> Result<Report> {
         undo.write(&mut journal, MigrationState::Running, self.clock.as_ref())
             .await?;
@@ -410,18 +413,17 @@ impl Migrate {
             undo::back_up(metastore, backup, &undo, &journal).await?;
         }
         self.fail_point.reach("backed_up");
-        let now = undo::count(metastore, &self.table).await?;
-        let (Some(staged), true) = (&undo.staged, now.same_as(undo.partitions)) else {
-            undo::drop_backup(metastore, &undo).await?;
-            self.give_up(&undo, &mut journal).await?;
-            return Err(Error::EntryChanged {
-                source_name: format!("glue:{}", self.table),
-                change: "partitions were added, changed or taken away".to_owned(),
-            });
+        let staged = match self.staged(metastore, &undo, &before).await {
+            Ok(staged) => staged,
+            Err(error) => {
+                undo::drop_backup(metastore, &undo).await?;
+                self.give_up(&undo, &mut journal).await?;
+                return Err(error);
+            }
         };
         let replaced = self
             .catalog
-            .replace_entry(&self.table, undo.entry()?, staged)
+            .replace_entry(&self.table, undo.entry()?, &staged)
             .await;
         let table = match replaced {
             Ok(table) => table,
@@ -449,6 +451,50 @@ impl Migrate {
                 files: files.plan,
             }),
         })
+    }
+
+    /// The metadata file that may take the entry's place: if the source still is what it was made of. What is
+    /// written between this look and the replacement itself, by a writer that does not know of it, is not seen.
+    async fn staged(
+        &self,
+        metastore: &dyn Metastore,
+        undo: &Undo,
+        before: &SourceFiles,
+    ) -> Result<Location> {
+        let changed = |change: String| Error::EntryChanged {
+            source_name: format!("glue:{}", self.table),
+            change,
+        };
+        let now = undo::count(metastore, &self.table).await?;
+        let partitions = "partitions were added, changed or taken away";
+        let (Some(staged), true) = (&undo.staged, now.same_as(undo.partitions)) else {
+            return Err(changed(partitions.to_owned()));
+        };
+        let storage = self.catalog.storage();
+        let change = before.change(storage, self.source(), self.lake_options());
+        match change.await? {
+            Some(change) => Err(changed(change)),
+            None => Ok(staged.clone()),
+        }
+    }
+
+    async fn list_source(&self) -> Result<SourceFiles> {
+        SourceFiles::list(self.catalog.storage(), self.source(), self.lake_options()).await
+    }
+
+    fn source(&self) -> Source {
+        Source::HiveTable {
+            metastore: Arc::clone(&self.catalog),
+            ident: self.table.clone(),
+        }
+    }
+
+    fn lake_options(&self) -> LakeOptions {
+        LakeOptions {
+            concurrency: self.concurrency,
+            clock: Arc::clone(&self.clock),
+            ..LakeOptions::default()
+        }
     }
 
     /// The entry is an Iceberg table: because an earlier run was cut off after it had replaced it, or for another

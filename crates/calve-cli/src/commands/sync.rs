@@ -50,6 +50,7 @@ async fn operation(
         .with_int96(settings.int96)
         .with_extra_columns(settings.allow_extra_columns)
         .with_create(settings.create)
+        .with_fail_point(context.settings.fail_point.clone())
         .with_progress(Arc::new(context.bars.clone()));
     if let Some(concurrency) = context.settings.concurrency {
         operation = operation.with_concurrency(concurrency);

@@ -14,10 +14,10 @@ const STATE: u128 = 0xffff_ffff;
 /// A file, and what it is like: 96 bits of the hash of its address, 32 of its size, its entity tag
 /// and the time of its last change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Entry(u128);
+pub(crate) struct Entry(u128);
 
 impl Entry {
-    pub(super) fn of(file: &LakeFile) -> Self {
+    pub(crate) fn of(file: &LakeFile) -> Self {
         let mut state = Xxh3::new();
         state.update(&file.size.to_le_bytes());
         state.update(&file.last_modified_ms.to_le_bytes());
@@ -26,41 +26,41 @@ impl Entry {
     }
 
     /// Which file it is, whatever it is like.
-    pub(super) fn path(self) -> Self {
+    pub(crate) fn path(self) -> Self {
         Self(self.0 & !STATE)
     }
 
     /// The file at an address.
-    pub(super) fn path_of(location: &Location) -> Self {
+    pub(crate) fn path_of(location: &Location) -> Self {
         Self(xxh3_128(location.canonical().as_bytes()) & !STATE)
     }
 }
 
 /// The entries of all files, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Fingerprint(Vec<Entry>);
+pub(crate) struct Fingerprint(Vec<Entry>);
 
 impl Fingerprint {
     /// Puts entries in order. Of entries of one file, one stays.
-    pub(super) fn new(mut entries: Vec<Entry>) -> Self {
+    pub(crate) fn new(mut entries: Vec<Entry>) -> Self {
         entries.sort_unstable();
         entries.dedup_by_key(|entry| entry.path());
         Self(entries)
     }
 
-    pub(super) fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         &self.0
     }
 
     /// The place of a file.
-    pub(super) fn find(&self, entry: Entry) -> Option<usize> {
+    pub(crate) fn find(&self, entry: Entry) -> Option<usize> {
         let path = entry.path();
         self.0
             .binary_search_by_key(&path, |entry| entry.path())
             .ok()
     }
 
-    pub(super) fn to_bytes(&self) -> Bytes {
+    pub(crate) fn to_bytes(&self) -> Bytes {
         let mut out = Vec::with_capacity(self.0.len() * 16 + 24);
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&(self.0.len() as u64).to_le_bytes());
@@ -73,7 +73,7 @@ impl Fingerprint {
     }
 
     /// Reads what [`Self::to_bytes`] wrote; nothing where it is anything else, or damaged.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (content, hash) = bytes.split_last_chunk::<8>()?;
         if xxh3_64(content).to_le_bytes() != *hash {
             return None;

@@ -11,7 +11,7 @@
 //! A file counts as changed when its size, its entity tag or the time of its last change differ. Where
 //! others commit at the same time so that the run's findings are outdated, it starts again.
 
-mod fingerprint;
+pub(crate) mod fingerprint;
 mod memory;
 mod tracker;
 
@@ -25,6 +25,7 @@ use calve_table::{DEFAULT_MANIFEST_CONCURRENCY, FileSet};
 use futures::future::BoxFuture;
 
 use crate::add_files::{DEFAULT_CONCURRENCY, Selection};
+use crate::journal::FailPoint;
 use crate::{
     AddFiles, DuplicateFiles, Error, Int96, OnRefused, OnUnsafe, Refused, Result, add_files,
 };
@@ -107,6 +108,7 @@ pub struct Sync {
     allow_extra_columns: bool,
     create: bool,
     concurrency: usize,
+    fail_point: FailPoint,
     progress: Arc<dyn Progress>,
     clock: Arc<dyn Clock>,
 }
@@ -127,6 +129,7 @@ impl Sync {
             allow_extra_columns: false,
             create: true,
             concurrency: DEFAULT_CONCURRENCY,
+            fail_point: FailPoint::default(),
             progress: Arc::new(NoProgress),
             clock: Arc::new(SystemClock),
         }
@@ -177,6 +180,12 @@ impl Sync {
     /// How many requests are under way at once. Default: [`DEFAULT_CONCURRENCY`].
     pub fn with_concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = concurrency.max(1);
+        self
+    }
+
+    /// Ends the process at a step on purpose: `listed`, `remembered` or `committed`.
+    pub fn with_fail_point(mut self, fail_point: FailPoint) -> Self {
+        self.fail_point = fail_point;
         self
     }
 
@@ -247,7 +256,11 @@ impl Sync {
                 (tracker, before)
             }
         };
+        self.fail_point.reach("listed");
         let outcome = self.add_files(&tracker).await;
+        if outcome.is_ok() {
+            self.fail_point.reach("committed");
+        }
         let written = tracker.lock().written.take();
         match outcome {
             Ok(report) => {
@@ -302,6 +315,7 @@ impl Sync {
             on_changed: self.on_changed,
             on_deleted: self.on_deleted,
             memory,
+            fail_point: self.fail_point.clone(),
             state: Mutex::new(State::default()),
         };
         Ok(Prepared::Compare(Arc::new(tracker), table))

@@ -15,6 +15,7 @@ use super::memory::SourceMemory;
 use super::{OnChanged, OnDeleted};
 use crate::Result;
 use crate::add_files::{Changes, Choice, REPORT_LIST_LIMIT, Selection};
+use crate::journal::FailPoint;
 
 /// What is known of a source before it is listed.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub(super) struct Tracker {
     pub(super) on_changed: OnChanged,
     pub(super) on_deleted: OnDeleted,
     pub(super) memory: SourceMemory,
+    pub(super) fail_point: FailPoint,
     pub(super) state: Mutex<State>,
 }
 
@@ -260,6 +262,7 @@ impl Selection for Tracker {
                 .await?;
             changes.properties = properties;
             self.lock().written = written;
+            self.fail_point.reach("remembered");
         }
         Ok(changes)
     }
