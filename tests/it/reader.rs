@@ -369,7 +369,7 @@ fn secrets_are_not_on_the_command_line() {
 }
 
 /// A sandbox whose catalog is Glue with tables in this machine's files, which the Athena of the test kit reads.
-fn athena(moto: &Moto) -> Sandbox {
+fn athena(moto: &Moto, database: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     let file = format!(
         r#"
@@ -386,20 +386,10 @@ fn athena(moto: &Moto) -> Sandbox {
         endpoint = moto.endpoint(),
     );
     sandbox.write("calve.toml", file.as_bytes());
-    sandbox
+    let sandbox = sandbox
         .with_variable("AWS_EC2_METADATA_DISABLED", "true")
         .with_variable("AWS_ACCESS_KEY_ID", "test-key")
-        .with_variable("AWS_SECRET_ACCESS_KEY", "test-secret")
-}
-
-#[test]
-#[expect(
-    clippy::too_many_lines,
-    reason = "one server with one pair of tables, asked one question after the other"
-)]
-fn athena_counts_and_sums_alike() {
-    let moto = Moto::start();
-    let sandbox = athena(moto);
+        .with_variable("AWS_SECRET_ACCESS_KEY", "test-secret");
     for (lake, text) in [
         ("a", "'name ' || id"),
         ("b", "CASE WHEN id = 3 THEN NULL ELSE 'name ' || id END"),
@@ -408,19 +398,21 @@ fn athena_counts_and_sums_alike() {
         for part in ["u", "v", "w", "x", "y"] {
             write_rows(&sandbox, &format!("{lake}/part={part}/1.parquet"), &query);
         }
-        sandbox.json(&[
-            "add-files",
-            lake,
-            "--table",
-            &format!("athena_reader.{lake}"),
-        ]);
+        sandbox.json(&["add-files", lake, "--table", &format!("{database}.{lake}")]);
     }
-    let verify = |source: &str, table: &str, more: &[&str]| {
-        let table = format!("athena_reader.{table}");
-        let verify = ["verify", source, "--table", &table, "--reader", "athena"];
-        sandbox.json_with_code(&[&verify[..], more].concat())
-    };
-    let (code, report) = verify("a", "a", &[]);
+    sandbox
+}
+
+/// What Athena finds of a table.
+fn verify_by_athena(sandbox: &Sandbox, source: &str, table: &str, more: &[&str]) -> (i32, Value) {
+    let verify = ["verify", source, "--table", table, "--reader", "athena"];
+    sandbox.json_with_code(&[&verify[..], more].concat())
+}
+
+#[test]
+fn athena_counts_and_sums_alike() {
+    let sandbox = athena(Moto::start(), "athena_alike");
+    let (code, report) = verify_by_athena(&sandbox, "a", "athena_alike.a", &[]);
     assert_eq!(code, 0, "{report:#}");
     assert_eq!(
         (&report["rows_table"], &report["partitions_compared"]),
@@ -447,8 +439,43 @@ fn athena_counts_and_sums_alike() {
             "type"
         ]
     );
+    // What Athena refuses, and what it fails in.
+    let run = |more: &[&str]| {
+        let verify = [
+            "verify",
+            "a",
+            "--table",
+            "athena_alike.a",
+            "--reader",
+            "athena",
+        ];
+        sandbox.run(&[&verify[..], more].concat())
+    };
+    assert_snapshot!(run(&["--athena-workgroup", "nowhere"]), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: Athena refuses: start a query: InvalidRequestException: WorkGroup does not exist
+    hint: a workgroup without an output location needs one to be given
+    ");
+    assert_snapshot!(run(&["--athena-database", "elsewhere"]), @r#"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: query [UUID] failed in Athena: 400 Bad Request: {"__type": "EntityNotFoundException", "message": "Database elsewhere not found."}
+    "#);
+}
+
+#[test]
+fn athena_finds_what_differs() {
+    let sandbox = athena(Moto::start(), "athena_differs");
     // A cell that became null.
-    let (code, report) = verify("a", "b", &["--partition-filter", "part=x"]);
+    let (code, report) = verify_by_athena(
+        &sandbox,
+        "a",
+        "athena_differs.b",
+        &["--partition-filter", "part=x"],
+    );
     assert_eq!(code, 1);
     let found: Vec<_> = report["differences"]
         .as_array()
@@ -473,35 +500,11 @@ fn athena_counts_and_sums_alike() {
     // A file that the table lacks.
     let content = fs_err::read(sandbox.path().join("a/part=x/1.parquet")).unwrap();
     sandbox.write("a/part=x/2.parquet", &content);
-    let (code, report) = verify("a", "a", &["--level", "counts"]);
+    let (code, report) =
+        verify_by_athena(&sandbox, "a", "athena_differs.a", &["--level", "counts"]);
     assert_eq!(code, 1);
     assert_eq!(
         report["differences"],
         json!([{"partition": {"part": "x"}, "check": "partition_row_count", "source": 8, "table": 4}])
     );
-    // What Athena refuses, and what it fails in.
-    let run = |more: &[&str]| {
-        let verify = [
-            "verify",
-            "a",
-            "--table",
-            "athena_reader.a",
-            "--reader",
-            "athena",
-        ];
-        sandbox.run(&[&verify[..], more].concat())
-    };
-    assert_snapshot!(run(&["--athena-workgroup", "nowhere"]), @"
-    exit 2
-    --- stdout ---
-    --- stderr ---
-    error: Athena refuses: start a query: InvalidRequestException: WorkGroup does not exist
-    hint: a workgroup without an output location needs one to be given
-    ");
-    assert_snapshot!(run(&["--athena-database", "elsewhere"]), @r#"
-    exit 2
-    --- stdout ---
-    --- stderr ---
-    error: query [UUID] failed in Athena: 400 Bad Request: {"__type": "EntityNotFoundException", "message": "Database elsewhere not found."}
-    "#);
 }

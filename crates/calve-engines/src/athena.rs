@@ -382,3 +382,97 @@ fn block_on(work: impl Future<Output = ()> + Send + 'static) {
     // Whatever comes of it, there is no more to do.
     let _ = is_done.recv_timeout(CANCEL_TIMEOUT);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use calve_base::Failure;
+    use calve_testkit::moto::Moto;
+    use serde_json::{Value, json};
+
+    use super::{Athena, AthenaOptions};
+    use crate::Error;
+
+    async fn connect(moto: &Moto, options: AthenaOptions) -> Athena {
+        let mut properties = moto.properties();
+        properties.insert("athena.endpoint".to_owned(), moto.endpoint());
+        Athena::connect("test", &properties, options).await.unwrap()
+    }
+
+    /// Queues what the next query answers: a head, and as many rows.
+    fn queue(moto: &Moto, rows: usize) {
+        let row = |text: String| json!({"Data": [{"VarCharValue": text}, {}]});
+        let head = json!({"Data": [{"VarCharValue": "n"}, {"VarCharValue": "nothing"}]});
+        let rows: Vec<Value> = std::iter::once(head)
+            .chain((0..rows).map(|number| row(number.to_string())))
+            .collect();
+        let column = |name: &str| json!({"Name": name, "Type": "varchar"});
+        let columns = [column("n"), column("nothing")];
+        let result = json!({"rows": rows, "column_info": columns});
+        let path = "/moto-api/static/athena/query-results";
+        moto.tell(path, &json!({"results": [result]}));
+    }
+
+    fn states(moto: &Moto) -> Vec<String> {
+        let listed = moto.athena("ListQueryExecutions", &json!({}));
+        let ids = listed["QueryExecutionIds"].as_array().unwrap().iter();
+        ids.map(|id| {
+            let found = moto.athena("GetQueryExecution", &json!({"QueryExecutionId": id}));
+            let state = &found["QueryExecution"]["Status"]["State"];
+            state.as_str().unwrap().to_owned()
+        })
+        .collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn all_pages_of_an_answer_are_read() {
+        let moto = Moto::start();
+        let athena = connect(moto, AthenaOptions::default()).await;
+        for rows in [0, 3, 4, 11] {
+            queue(moto, rows);
+            let answer = athena.query("SELECT n, nothing FROM t").await.unwrap();
+            assert_eq!(answer.columns, ["n", "nothing"]);
+            let expected: Vec<_> = (0..rows)
+                .map(|number| vec![Some(number.to_string()), None])
+                .collect();
+            assert_eq!(answer.rows, expected);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_query_that_nobody_waits_for_is_cancelled() {
+        let moto = Moto::start();
+        let transition = json!({
+            "model_name": "athena::execution",
+            "transition": {"progression": "manual", "times": 1000},
+        });
+        moto.tell("/moto-api/state-manager/set-transition", &transition);
+        let options = AthenaOptions {
+            timeout: Duration::ZERO,
+            ..AthenaOptions::default()
+        };
+        let athena = connect(moto, options).await;
+        let error = athena.query("SELECT 'too slow'").await.unwrap_err();
+        assert!(matches!(error, Error::Timeout { .. }), "{error}");
+        assert!(!error.is_retryable());
+        assert_eq!(states(moto), ["CANCELLED"]);
+        let athena = connect(moto, AthenaOptions::default()).await;
+        let soon = Duration::from_secs(1);
+        let ended = tokio::time::timeout(soon, athena.query("SELECT 'dropped'")).await;
+        assert!(ended.is_err());
+        assert_eq!(states(moto), ["CANCELLED", "CANCELLED"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_refused() {
+        let moto = Moto::start();
+        let options = AthenaOptions {
+            workgroup: Some("nowhere".to_owned()),
+            ..AthenaOptions::default()
+        };
+        let athena = connect(moto, options).await;
+        let error = athena.query("SELECT 1").await.unwrap_err();
+        assert!(matches!(error, Error::Refused { .. }), "{error}");
+    }
+}

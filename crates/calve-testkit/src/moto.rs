@@ -95,12 +95,40 @@ impl Moto {
     /// # Panics
     /// When Glue refuses it.
     pub fn glue(&self, operation: &str, request: &serde_json::Value) -> serde_json::Value {
-        let scope = format!("test-key/20260101/{REGION}/glue/aws4_request");
+        self.ask("glue", "AWSGlue", operation, request)
+    }
+
+    /// Sends one request to Athena.
+    ///
+    /// # Panics
+    /// When Athena refuses it.
+    pub fn athena(&self, operation: &str, request: &serde_json::Value) -> serde_json::Value {
+        self.ask("athena", "AmazonAthena", operation, request)
+    }
+
+    /// Tells the server itself something, as `/moto-api/static/athena/query-results`.
+    ///
+    /// # Panics
+    /// When it does not take it.
+    pub fn tell(&self, path: &str, request: &serde_json::Value) {
+        let headers = ["Content-Type: application/json\r\n".to_owned()];
+        let answer = self.send(&format!("POST {path}"), &headers, &request.to_string());
+        assert!(answer.starts_with("HTTP/1.1 20"), "{path}: {answer}");
+    }
+
+    fn ask(
+        &self,
+        service: &str,
+        target: &str,
+        operation: &str,
+        request: &serde_json::Value,
+    ) -> serde_json::Value {
+        let scope = format!("test-key/20260101/{REGION}/{service}/aws4_request");
         let authorization = format!(
             "Authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0\r\n"
         );
         let headers = [
-            format!("X-Amz-Target: AWSGlue.{operation}\r\n"),
+            format!("X-Amz-Target: {target}.{operation}\r\n"),
             "Content-Type: application/x-amz-json-1.1\r\n".to_owned(),
             authorization,
         ];

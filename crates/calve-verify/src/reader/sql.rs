@@ -297,3 +297,79 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
         .map(|pair| Some(digit(pair[0])? * 16 + digit(pair[1])?))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{DataType, TimeUnit, i256};
+
+    use super::Asked;
+    use crate::profile::Bound;
+
+    #[track_caller]
+    fn check(data_type: &DataType, text: &str, expected: Result<Bound, &str>) {
+        let asked = Asked::new("it", data_type, false);
+        assert_eq!(asked.bound(text), expected.map_err(ToOwned::to_owned));
+    }
+
+    fn number(value: i128) -> Bound {
+        Bound::Number(i256::from_i128(value))
+    }
+
+    #[test]
+    fn answers_are_read_exactly() {
+        let decimal = DataType::Decimal128(38, 3);
+        check(&decimal, "12.5", Ok(number(12_500)));
+        check(&decimal, "-0.001", Ok(number(-1)));
+        let most = "9".repeat(35);
+        check(
+            &decimal,
+            &format!("{most}.999"),
+            Ok(number(10_i128.pow(38) - 1)),
+        );
+        check(&decimal, "1.2345", Err("1.2345"));
+        check(
+            &DataType::Int64,
+            "-9223372036854775808",
+            Ok(number(i64::MIN.into())),
+        );
+        check(&DataType::Int64, "1e3", Err("1e3"));
+        check(&DataType::Float64, "-0.0", Ok(Bound::Float(0.0)));
+        check(&DataType::Float64, "1.5E10", Ok(Bound::Float(1.5e10)));
+        check(
+            &DataType::Float64,
+            "-Infinity",
+            Ok(Bound::Float(f64::NEG_INFINITY)),
+        );
+        check(&DataType::Boolean, "true", Ok(number(1)));
+        check(&DataType::Date32, "1969-12-31", Ok(number(-86_400_000_000)));
+        let timestamp = DataType::Timestamp(TimeUnit::Microsecond, None);
+        check(&timestamp, "1969-12-31 23:59:59.999999", Ok(number(-1)));
+        check(&timestamp, "soon", Err("soon"));
+        check(
+            &DataType::Time64(TimeUnit::Microsecond),
+            "00:00:01.5",
+            Ok(number(1_500_000)),
+        );
+        check(
+            &DataType::Binary,
+            "00FF",
+            Ok(Bound::Bytes(Box::new([0, 255]))),
+        );
+        check(&DataType::Binary, "0", Err("0"));
+        let long = "é".repeat(64);
+        check(
+            &DataType::Utf8,
+            &long,
+            Ok(Bound::Bytes(long.as_bytes()[..64].into())),
+        );
+    }
+
+    #[test]
+    fn names_and_values_stay_what_they_are_in_sql() {
+        let asked = Asked::new("a\"b", &DataType::Utf8, false);
+        assert_eq!(asked.equals("it's"), "\"a\"\"b\" = 'it''s'");
+        let asked = Asked::new("id", &DataType::FixedSizeBinary(16), true);
+        let id = "00000000-0000-0000-0000-0000000000ff";
+        assert_eq!(asked.equals(id), format!("\"id\" = CAST('{id}' AS uuid)"));
+    }
+}
