@@ -11,6 +11,7 @@
 //!
 //! The crate knows no lake: it reads and writes tables.
 
+mod commit;
 mod compact;
 mod error;
 pub mod options;
