@@ -24,7 +24,7 @@ use futures::{FutureExt, StreamExt};
 use iceberg::spec::{DataFile, FormatVersion, PartitionSpec, Schema, SortOrder, TableMetadata};
 use uuid::Uuid;
 
-use crate::partition_by::PartitionBy;
+use crate::PartitionBy;
 use crate::{Error, Result};
 
 /// What a stream of rows may fail with.

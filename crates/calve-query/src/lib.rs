@@ -16,10 +16,12 @@ mod catalog;
 mod error;
 pub mod json;
 mod lake;
+mod map_exec;
 mod metadata;
 mod plan;
 mod read;
 mod session;
+mod sort_keys;
 mod sql;
 mod table;
 mod text;
@@ -29,6 +31,8 @@ pub use lake::{
     CureCheck, Cures, Int96Zone, Int96ZoneError, LakeTable, Nanoseconds, cured_lake_provider,
     lake_provider,
 };
+pub use map_exec::{BatchMap, MapExec};
 pub use session::{Session, SessionOptions};
+pub use sort_keys::{SortKeys, leaf, path};
 pub use table::{IcebergTable, TableFiles, table_provider, table_provider_at};
 pub use text::{TextFormat, TextTable, text_provider};

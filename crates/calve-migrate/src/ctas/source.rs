@@ -275,7 +275,7 @@ impl Opened {
             let column = column.to_owned();
             return Err(Error::BatchColumn { column });
         }
-        let column = crate::partition_by::spelling(&self.schema, column);
+        let column = calve_table::spelling(&self.schema, column);
         let field = self.schema.field_by_name(&column);
         let of = field.and_then(|field| field.field_type.as_primitive_type());
         if !of.is_some_and(|of| !matches!(of, PrimitiveType::Float | PrimitiveType::Double)) {

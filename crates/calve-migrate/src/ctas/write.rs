@@ -17,7 +17,7 @@ use iceberg::spec::{DataFile, TableMetadata};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::prepare::{Preparation, PrepareExec};
+use super::prepare::Preparation;
 use crate::{Error, Result};
 
 /// The stage that is reported.
@@ -49,7 +49,7 @@ impl Output<'_> {
         name: Uuid,
     ) -> Result<Vec<DataFile>> {
         let wrong = calve_query::Error::from;
-        let prepared = Arc::new(PrepareExec::new(rows, Arc::clone(preparation)));
+        let prepared = Arc::new(preparation.of(rows));
         let plan = distribute(prepared, preparation, self.writers).map_err(wrong)?;
         let streams = execute_stream_partitioned(plan, context).map_err(wrong)?;
         let is_clustered = !preparation.partition_exprs().is_empty();

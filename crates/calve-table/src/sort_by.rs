@@ -1,4 +1,4 @@
-//! How the rows of a new table are sorted, as people write it: `a, b desc nulls last, bucket(16, id)`.
+//! How rows are sorted, as people write it: `a, b desc nulls last, bucket(16, id)`.
 
 use iceberg::spec::{NullOrder, Schema, SortDirection, SortField, SortOrder, Transform};
 
@@ -14,7 +14,17 @@ pub struct SortByError {
     problem: String,
 }
 
-/// The sort fields of a new table: columns, what is made of them, and which way they go.
+impl SortByError {
+    /// Says what is wrong with a field.
+    pub fn new(text: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            problem: problem.into(),
+        }
+    }
+}
+
+/// The fields that rows are sorted by: columns, what is made of them, and which way they go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SortBy {
     fields: Vec<SortByField>,
@@ -22,11 +32,15 @@ pub struct SortBy {
 
 /// One field that rows are sorted by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SortByField {
-    pub(crate) column: String,
-    pub(crate) transform: Transform,
-    pub(crate) direction: SortDirection,
-    pub(crate) nulls: NullOrder,
+pub struct SortByField {
+    /// The column, dotted.
+    pub column: String,
+    /// What is made of it.
+    pub transform: Transform,
+    /// Which way it goes.
+    pub direction: SortDirection,
+    /// Where nulls go.
+    pub nulls: NullOrder,
 }
 
 impl SortBy {
@@ -61,7 +75,7 @@ impl SortBy {
     }
 
     /// The fields.
-    pub(crate) fn fields(&self) -> &[SortByField] {
+    pub fn fields(&self) -> &[SortByField] {
         &self.fields
     }
 
@@ -96,10 +110,7 @@ impl SortBy {
 }
 
 fn sort_field(text: &str) -> Result<SortByField, SortByError> {
-    let wrong = |problem: &str| SortByError {
-        text: text.to_owned(),
-        problem: problem.to_owned(),
-    };
+    let wrong = |problem: &str| SortByError::new(text, problem);
     let (rest, nulls) = match ends_with(text, &["nulls", "first"]) {
         Some(rest) => (rest, Some(NullOrder::First)),
         None => match ends_with(text, &["nulls", "last"]) {

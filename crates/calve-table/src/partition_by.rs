@@ -1,4 +1,4 @@
-//! How a new table is partitioned, as people write it: `year, day(ts), bucket(16, id), truncate(4, name)`.
+//! How a table is partitioned, as people write it: `year, day(ts), bucket(16, id), truncate(4, name)`.
 
 use iceberg::spec::{PartitionSpec, Schema, Transform};
 
@@ -89,7 +89,7 @@ impl PartitionBy {
 }
 
 /// How a schema spells a column: exactly so, or else in one other case.
-pub(crate) fn spelling(schema: &Schema, column: &str) -> String {
+pub fn spelling(schema: &Schema, column: &str) -> String {
     if schema.field_by_name(column).is_some() {
         return column.to_owned();
     }
