@@ -95,10 +95,56 @@ fn options_are_sparks() {
     --- stdout ---
     --- stderr ---
     error: there is no option `speed`
-    hint: the options are target-file-size-bytes, min-file-size-bytes, max-file-size-bytes, min-input-files, max-file-group-size-bytes, max-file-group-input-files, rewrite-all, delete-file-threshold, delete-ratio-threshold, max-files-to-rewrite, max-concurrent-file-group-rewrites, partial-progress.enabled, partial-progress.max-commits, partial-progress.max-failed-commits, use-starting-sequence-number, rewrite-job-order
+    hint: the options are target-file-size-bytes, min-file-size-bytes, max-file-size-bytes, min-input-files, max-file-group-size-bytes, max-file-group-input-files, rewrite-all, delete-file-threshold, delete-ratio-threshold, max-files-to-rewrite, max-concurrent-file-group-rewrites, partial-progress.enabled, partial-progress.max-commits, partial-progress.max-failed-commits, use-starting-sequence-number, rewrite-job-order, output-spec-id, remove-dangling-deletes, compression-factor, shuffle-partitions-per-file, var-length-contribution, max-output-size
     ");
     let missing = sandbox.run(&["compact", "db.nothing"]);
     assert!(missing.starts_with("exit 2"), "{missing}");
+}
+
+/// Rows come in the order that is asked for, and one that makes no sense is refused.
+#[test]
+fn rows_are_sorted() {
+    let sandbox = six_files();
+    let first = |flags: &[&str]| {
+        let all = ["--option", "rewrite-all=true"];
+        sandbox.json(&[&["compact", "db.t"][..], flags, &all].concat());
+        sandbox.json(&["sql", "SELECT n FROM db.t LIMIT 3"])
+    };
+    let of = |numbers: [i64; 3]| json!(numbers.map(|n| json!({"n": n})));
+    assert_eq!(first(&["--sort-by", "n desc"]), of([5, 4, 3]));
+    assert_eq!(first(&["--sort-by", "zorder(n)"]), of([0, 1, 2]));
+    assert_eq!(first(&["--sort-by", "N DESC"]), of([5, 4, 3]));
+    let by_z = [
+        "--strategy",
+        "z-order",
+        "--z-order",
+        "n, s",
+        "--snapshot-property",
+        "why=test",
+    ];
+    assert_eq!(first(&by_z), of([0, 1, 2]));
+    let query = "SELECT summary FROM db.t.snapshots ORDER BY committed_at DESC LIMIT 1";
+    assert!(sandbox.json(&["sql", query]).to_string().contains("why"));
+    for (flags, expected) in [
+        (&["--strategy", "sort"][..], "it has no sort order"),
+        (&["--strategy", "z-order"], "--z-order is missing"),
+        (
+            &["--strategy", "binpack", "--sort-by", "n"],
+            "--sort-by has no effect here",
+        ),
+        (&["--sort-by", "nothing"], "there is none"),
+        (&["--z-order", "n desc"], "plain columns"),
+        (
+            &["--option", "var-length-contribution=4"],
+            "of Z-order only",
+        ),
+        (&["--option", "output-spec-id=7"], "no such partition spec"),
+        (&["--branch", "dev"], "has no branch `dev`"),
+    ] {
+        let found = sandbox.run(&[&["compact", "db.t"][..], flags].concat());
+        assert!(found.starts_with("exit 2"), "{found}");
+        assert!(found.contains(expected), "{found}");
+    }
 }
 
 /// Sizes of files hang on versions of libraries.

@@ -3,7 +3,7 @@
 //! A commit replaces the files that were read and nothing else. A group whose files others removed, or deleted
 //! rows of, is dropped and reported; the other groups are committed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use calve_base::Location;
@@ -49,6 +49,12 @@ pub(crate) struct Committer {
     pub(crate) output_spec_id: i32,
     pub(crate) format_version: FormatVersion,
     pub(crate) keeps_sequence_number: bool,
+    /// Whether rows were read that have no row ids yet, and get some with the next commit, whoever's it is.
+    pub(crate) lacks_row_ids: bool,
+    /// The branch that is committed to.
+    pub(crate) branch: String,
+    /// What snapshots say beside their counts.
+    pub(crate) summary: BTreeMap<String, String>,
     pub(crate) partial_progress: bool,
     /// How many groups go into one commit.
     pub(crate) groups_a_commit: usize,
@@ -200,16 +206,23 @@ impl Committer {
         }
         let manifests = roller.finish().await?;
         let removed = groups.iter().flat_map(|written| written.removed.clone());
-        let replace = ReplaceFiles::new(snapshot_id, removed.collect(), manifests)
+        let mut replace = ReplaceFiles::new(snapshot_id, removed.collect(), manifests)
             .with_operation(Operation::Replace)
             .with_new_deletes(NewDeletes::Refuse {
                 since,
                 except_equality: self.excepts_equality(groups),
             })
             .with_base(self.snapshot.snapshot_id(), self.format_version);
-        let committed = Transaction::new(Arc::clone(&self.catalog), self.table.clone())
-            .with_snapshot(replace)
-            .await?;
+        if self.lacks_row_ids {
+            replace = replace.with_unchanged_base();
+        }
+        let mut transaction = Transaction::new(Arc::clone(&self.catalog), self.table.clone())
+            .with_branch(&self.branch)
+            .with_snapshot(replace);
+        for (name, value) in &self.summary {
+            transaction = transaction.with_summary(name, value);
+        }
+        let committed = transaction.await?;
         self.table = committed.table;
         self.report.snapshot_ids.extend(committed.snapshot_id);
         let added = committed
@@ -236,7 +249,11 @@ impl Committer {
             missing.extend(files.map(|file| (&*file.file.path, at)));
         }
         let mut stale = HashSet::new();
-        let mut files = Scan::new(self.table.clone()).plan().await?;
+        let mut scan = Scan::new(self.table.clone());
+        if let Some(head) = self.table.metadata().snapshot_for_ref(&self.branch) {
+            scan = scan.with_snapshot(Arc::clone(head));
+        }
+        let mut files = scan.plan().await?;
         while let Some(file) = files.try_next().await? {
             let Some(at) = missing.remove(&*file.file.path) else {
                 continue;

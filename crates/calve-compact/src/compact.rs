@@ -1,4 +1,4 @@
-//! Compaction of one table: `rewrite_data_files`, by bin-packing.
+//! Compaction of one table: `rewrite_data_files`.
 //!
 //! The data work is done once, against the snapshot that was current at the start. The commit replaces the
 //! files that were read and nothing else: files that others add meanwhile stay, a group whose files others
@@ -12,16 +12,20 @@ use std::sync::atomic::AtomicBool;
 use calve_base::{NoProgress, Progress, Stage, TableIdent};
 use calve_catalog::{Catalog, Table};
 use calve_query::{Session, SessionOptions, table_provider};
-use calve_table::Scan;
+use calve_table::{Scan, SnapshotLookup};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use iceberg::spec::{Datum, FormatVersion, PrimitiveType, SnapshotRef, TableMetadata, Transform};
+use iceberg::spec::{
+    Datum, FormatVersion, MAIN_BRANCH, PartitionSpecRef, PrimitiveType, SnapshotRef, TableMetadata,
+    Transform,
+};
 
 use crate::commit::{Commits, Committer, Written};
+use crate::dangling::remove_dangling_deletes;
 use crate::options::RewriteOptions;
-use crate::plan::{Candidate, FileGroup, LeftAlone, Plan, locations, plan};
+use crate::plan::{Candidate, FileGroup, LeftAlone, Plan, count_deletes, locations, plan};
 use crate::rewrite::{Rewriter, STAGE};
-use crate::{Error, Result};
+use crate::{Error, Result, Strategy};
 
 /// How much memory a run takes, unless said otherwise.
 const DEFAULT_MEMORY_BYTES: u64 = 1 << 30;
@@ -61,6 +65,9 @@ pub struct Compact {
     table: TableIdent,
     options: BTreeMap<String, String>,
     condition: Option<String>,
+    strategy: Strategy,
+    branch: String,
+    summary: BTreeMap<String, String>,
     session: SessionOptions,
     progress: Arc<dyn Progress>,
 }
@@ -71,6 +78,8 @@ impl std::fmt::Debug for Compact {
             .field("table", &self.table)
             .field("options", &self.options)
             .field("condition", &self.condition)
+            .field("strategy", &self.strategy)
+            .field("branch", &self.branch)
             .finish_non_exhaustive()
     }
 }
@@ -83,6 +92,9 @@ impl Compact {
             table,
             options: BTreeMap::new(),
             condition: None,
+            strategy: Strategy::default(),
+            branch: MAIN_BRANCH.to_owned(),
+            summary: BTreeMap::new(),
             session: SessionOptions::default(),
             progress: Arc::new(NoProgress),
         }
@@ -98,6 +110,28 @@ impl Compact {
     /// whole.
     pub fn with_where(mut self, condition: impl Into<String>) -> Self {
         self.condition = Some(condition.into());
+        self
+    }
+
+    /// Says in which order rows are written. Default: [`Strategy::BinPack`].
+    pub fn with_strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// Compacts a branch other than `main`, which has to be there.
+    pub fn with_branch(mut self, branch: impl Into<String>) -> Self {
+        self.branch = branch.into();
+        self
+    }
+
+    /// Puts an entry of the caller's into the summaries of the snapshots.
+    pub fn with_snapshot_property(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> Self {
+        self.summary.insert(name.into(), value.into());
         self
     }
 
@@ -124,8 +158,11 @@ impl Compact {
     async fn prepare(&self) -> Result<Prepared> {
         let table = self.catalog.load_table(&self.table).await?;
         let metadata = table.metadata();
-        check_kind(&table)?;
         let options = RewriteOptions::new(&self.options, metadata.properties())?;
+        RewriteOptions::check_strategy(&self.options, &self.strategy)?;
+        let order = self.strategy.order(&table.ident().to_string(), metadata)?;
+        let output_spec = output_spec(&options, metadata)?;
+        let snapshot = self.head(&table)?;
         // One half is for what is read, the other for what is written.
         let memory = self.session.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES) / 2;
         let session = SessionOptions {
@@ -133,20 +170,18 @@ impl Compact {
             ..self.session.clone()
         };
         let session = Session::new(Arc::clone(&self.catalog), session)?;
-        let provider = table_provider(&table)?;
-        let mut scan = Scan::new(table.clone());
-        if let Some(condition) = &self.condition {
-            let filter = provider.file_filter(&session, condition).await?;
-            scan = scan.with_file_filter(filter);
+        let mut provider = table_provider(&table)?;
+        if metadata.format_version() >= FormatVersion::V3 {
+            provider = provider.with_row_lineage()?;
         }
-        let order = order_column(metadata);
-        let files = scan.plan().await?;
-        let files: Vec<Candidate> = files
-            .map_ok(|file| candidate(file, metadata, order.as_ref()))
-            .try_collect()
-            .await?;
-        let (groups, left_alone) = plan(files, &options, metadata.default_partition_spec_id());
-        let snapshot = metadata.current_snapshot().cloned();
+        let files = match &snapshot {
+            Some(snapshot) => {
+                let scan = Scan::new(table.clone()).with_snapshot(Arc::clone(snapshot));
+                self.candidates(scan, &session, &table).await?
+            }
+            None => Vec::new(),
+        };
+        let (groups, left_alone) = plan(files, &options, output_spec.spec_id());
         let plan = Plan {
             table: self.table.clone(),
             snapshot_id: snapshot.as_ref().map(|snapshot| snapshot.snapshot_id()),
@@ -163,6 +198,9 @@ impl Compact {
             session,
             write_bytes: usize::try_from(memory).unwrap_or(usize::MAX) / at_once,
             options,
+            output_spec,
+            order,
+            sort_parts: (self.concurrency() / at_once.min(plan.groups.len()).max(1)).max(1),
             progress: Arc::clone(&self.progress),
             is_stopped: AtomicBool::new(false),
         };
@@ -173,11 +211,43 @@ impl Compact {
         })
     }
 
+    /// The newest snapshot of the branch; `None` where the table has none.
+    fn head(&self, table: &Table) -> Result<Option<SnapshotRef>> {
+        if self.branch == MAIN_BRANCH {
+            return Ok(table.metadata().current_snapshot().cloned());
+        }
+        Ok(Some(table.snapshot_of_branch(&self.branch)?))
+    }
+
+    /// The files that are asked about.
+    async fn candidates(
+        &self,
+        mut scan: Scan,
+        session: &Session,
+        table: &Table,
+    ) -> Result<Vec<Candidate>> {
+        if let Some(condition) = &self.condition {
+            let provider = table_provider(table)?;
+            let filter = provider.file_filter(session, condition).await?;
+            scan = scan.with_file_filter(filter);
+        }
+        let metadata = table.metadata();
+        let order = order_column(metadata);
+        let files = scan.plan().await?;
+        let files = files.map_ok(|file| candidate(file, metadata, order.as_ref()));
+        Ok(files.try_collect().await?)
+    }
+
+    /// How many processors are used.
+    fn concurrency(&self) -> usize {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        self.session.concurrency.unwrap_or(processors).max(1)
+    }
+
     /// How many groups are rewritten at once.
     fn at_once(&self, options: &RewriteOptions) -> usize {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let bound = self.session.concurrency.unwrap_or(processors).max(1);
-        options.max_concurrent_file_group_rewrites.min(bound)
+        let most = options.max_concurrent_file_group_rewrites;
+        most.min(self.concurrency())
     }
 
     async fn run(self) -> Result<Report> {
@@ -190,31 +260,14 @@ impl Compact {
         for left in &plan.left_alone {
             *report.left_alone.entry(left.reason).or_default() += 1;
         }
-        let Some(snapshot) = snapshot.filter(|_| !plan.groups.is_empty()) else {
+        let has_work = !plan.groups.is_empty() || rewriter.options.remove_dangling_deletes;
+        let Some(snapshot) = snapshot.filter(|_| has_work) else {
             return Ok(report);
         };
         let rows = plan.groups.iter().map(|group| group.rows).sum();
         let _stage = Stage::start(&*self.progress, STAGE, Some(rows));
         let at_once = self.at_once(&rewriter.options);
-        let options = &rewriter.options;
-        let mut committer = Committer {
-            catalog: Arc::clone(&self.catalog),
-            table: rewriter.table.clone(),
-            snapshot,
-            output_spec_id: rewriter.table.metadata().default_partition_spec_id(),
-            format_version: rewriter.table.metadata().format_version(),
-            keeps_sequence_number: options.use_starting_sequence_number
-                && rewriter.table.metadata().format_version() >= FormatVersion::V2,
-            partial_progress: options.partial_progress,
-            groups_a_commit: if options.partial_progress {
-                plan.groups.len().div_ceil(options.max_commits)
-            } else {
-                plan.groups.len()
-            },
-            ready: Vec::new(),
-            commits: Commits::default(),
-            report,
-        };
+        let mut committer = self.committer(&plan, &rewriter, snapshot, report);
         let written = stream::iter(plan.groups).map(|group| {
             let rewriter = Arc::clone(&rewriter);
             async move { written(&rewriter, group).await }
@@ -231,7 +284,55 @@ impl Compact {
                 return Err(error);
             }
         }
-        committer.finish(options.max_failed_commits).await
+        let options = &rewriter.options;
+        let mut report = committer.finish(options.max_failed_commits).await?;
+        if options.remove_dangling_deletes {
+            let (table, branch) = (&self.table, &self.branch);
+            let removed =
+                remove_dangling_deletes(&self.catalog, table, branch, &self.summary).await?;
+            report.removed_delete_files_count += removed.delete_files;
+            report.snapshot_ids.extend(removed.snapshot_id);
+        }
+        Ok(report)
+    }
+}
+
+impl Compact {
+    fn committer(
+        &self,
+        plan: &Plan,
+        rewriter: &Rewriter,
+        snapshot: SnapshotRef,
+        report: Report,
+    ) -> Committer {
+        let options = &rewriter.options;
+        let format_version = rewriter.table.metadata().format_version();
+        let mut files = plan.groups.iter().flat_map(|group| &group.files);
+        let lacks_row_ids = format_version >= FormatVersion::V3
+            && files.any(|file| file.file.first_row_id.is_none());
+        // The first commit gives ids to all rows that have none: a second one would find other rows.
+        let partial_progress = options.partial_progress && !lacks_row_ids;
+        Committer {
+            catalog: Arc::clone(&self.catalog),
+            table: rewriter.table.clone(),
+            snapshot,
+            output_spec_id: rewriter.output_spec.spec_id(),
+            format_version,
+            keeps_sequence_number: options.use_starting_sequence_number
+                && format_version >= FormatVersion::V2,
+            lacks_row_ids,
+            branch: self.branch.clone(),
+            summary: self.summary.clone(),
+            partial_progress,
+            groups_a_commit: if partial_progress {
+                plan.groups.len().div_ceil(options.max_commits)
+            } else {
+                plan.groups.len()
+            },
+            ready: Vec::new(),
+            commits: Commits::default(),
+            report,
+        }
     }
 }
 
@@ -266,15 +367,17 @@ async fn written(rewriter: &Rewriter, group: FileGroup) -> Result<Written, (Erro
     }
 }
 
-/// Refuses tables that would lose something.
-fn check_kind(table: &Table) -> Result<()> {
-    if table.metadata().format_version() >= FormatVersion::V3 {
-        return Err(Error::Unsupported {
-            table: table.ident().to_string(),
-            reason: "its format version is 3, and the ids of its rows would not be kept".to_owned(),
-        });
-    }
-    Ok(())
+/// The partition spec that new files are of.
+fn output_spec(options: &RewriteOptions, metadata: &TableMetadata) -> Result<PartitionSpecRef> {
+    let Some(id) = options.output_spec_id else {
+        return Ok(Arc::clone(metadata.default_partition_spec()));
+    };
+    let spec = metadata.partition_spec_by_id(id);
+    spec.cloned().ok_or_else(|| Error::Option {
+        name: "output-spec-id".to_owned(),
+        value: id.to_string(),
+        problem: "the table has no such partition spec".to_owned(),
+    })
 }
 
 /// The column whose bounds tell how files lie to each other: the first of the table's sort order.
@@ -312,6 +415,7 @@ fn candidate(
     Candidate {
         partition: partition.unwrap_or_default(),
         order,
+        deletes: count_deletes(&scan),
         scan,
     }
 }

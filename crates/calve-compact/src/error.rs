@@ -35,13 +35,13 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
-    /// The table is of a kind that cannot be rewritten without losing something.
-    #[error("{table} cannot be compacted: {reason}")]
-    Unsupported {
+    /// Rows cannot be brought into the order that is asked for.
+    #[error("the rows of {table} cannot be ordered: {problem}")]
+    Strategy {
         /// The table.
         table: String,
         /// Why not.
-        reason: String,
+        problem: String,
     },
     /// Other rows were written than the files have.
     #[error(
@@ -96,7 +96,10 @@ impl Failure for Error {
                 "nothing was committed; the table has a file whose manifest is wrong: `calve verify` tells more"
                     .to_owned(),
             ),
-            Self::Location(_) | Self::Option { .. } | Self::Unsupported { .. } | Self::Stopped => None,
+            Self::Location(_)
+            | Self::Option { .. }
+            | Self::Strategy { .. }
+            | Self::Stopped => None,
         }
     }
 }

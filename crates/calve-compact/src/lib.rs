@@ -7,19 +7,26 @@
 //! * [`plan`](mod@plan) decides, by the formulas of Spark's `rewrite_data_files`, which files are worth
 //!   rewriting and together with which others. It is a pure function of what manifests say.
 //! * [`Compact`] carries a plan out: each group is read with its deletes applied, written anew at the
-//!   table's target size, and committed beside whatever other writers do.
+//!   table's target size, in the order that a [`Strategy`] says, and committed beside whatever other
+//!   writers do.
 //!
 //! The crate knows no lake: it reads and writes tables.
 
 mod commit;
 mod compact;
+mod dangling;
 mod error;
 pub mod options;
+mod ordered_rows;
 mod pack;
 pub mod plan;
 mod rewrite;
+mod strategy;
+mod z_order;
 
+pub use calve_table::{SortBy, SortByError};
 pub use compact::{Compact, Report};
 pub use error::{Error, Result};
 pub use options::RewriteOptions;
 pub use plan::{FileGroup, LeftAlone, LeftFile, Plan};
+pub use strategy::Strategy;

@@ -1,12 +1,13 @@
 //! Options, by the names and defaults of Spark's `rewrite_data_files` (`SizeBasedFileRewritePlanner`,
-//! `BinPackRewriteFilePlanner`, `RewriteDataFilesSparkAction`).
+//! `BinPackRewriteFilePlanner`, `SparkShufflingFileRewriteRunner`, `SparkZOrderFileRewriteRunner`,
+//! `RewriteDataFilesSparkAction`).
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use calve_table::DEFAULT_TARGET_FILE_BYTES;
 
-use crate::{Error, Result};
+use crate::{Error, Result, Strategy};
 
 /// The table property that says how large files should be.
 const TARGET_PROPERTY: &str = "write.target-file-size-bytes";
@@ -29,7 +30,19 @@ pub const NAMES: &[&str] = &[
     "partial-progress.max-failed-commits",
     "use-starting-sequence-number",
     "rewrite-job-order",
+    "output-spec-id",
+    "remove-dangling-deletes",
+    "compression-factor",
+    "shuffle-partitions-per-file",
+    "var-length-contribution",
+    "max-output-size",
 ];
+
+/// Those of them that mean something only where rows are sorted.
+const OF_SORT: &[&str] = &["compression-factor", "shuffle-partitions-per-file"];
+
+/// Those of them that mean something only where rows lie along a Z-order curve.
+const OF_Z_ORDER: &[&str] = &["var-length-contribution", "max-output-size"];
 
 /// In which order groups are rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
@@ -50,6 +63,10 @@ pub enum JobOrder {
 
 /// How files are chosen, grouped and committed.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own, as in Spark"
+)]
 pub struct RewriteOptions {
     /// How large new files should be, in bytes. Default: `write.target-file-size-bytes`, 512 MiB.
     pub target_file_size_bytes: u64,
@@ -84,6 +101,16 @@ pub struct RewriteOptions {
     pub use_starting_sequence_number: bool,
     /// In which order groups are rewritten. Default: as they are found.
     pub job_order: JobOrder,
+    /// The partition spec that new files are of. Default: the table's current one.
+    pub output_spec_id: Option<i32>,
+    /// Whether delete files that apply to nothing are removed at the end, in a commit of their own. Default: no.
+    pub remove_dangling_deletes: bool,
+    /// How many times as large as their files sorted rows are expected to come out. Default: 1.
+    pub compression_factor: f64,
+    /// How many bytes of a text or a binary count on a Z-order curve. Default: 8.
+    pub var_length_contribution: usize,
+    /// The most bytes of a place on a Z-order curve. Default: 2147483647.
+    pub max_output_size: usize,
 }
 
 impl RewriteOptions {
@@ -123,9 +150,55 @@ impl RewriteOptions {
             max_failed_commits: given.number("partial-progress.max-failed-commits", max_commits)?,
             use_starting_sequence_number: given.number("use-starting-sequence-number", true)?,
             job_order: given.number("rewrite-job-order", JobOrder::None)?,
+            output_spec_id: given.optional("output-spec-id")?,
+            remove_dangling_deletes: given.number("remove-dangling-deletes", false)?,
+            compression_factor: given.number("compression-factor", 1.0)?,
+            var_length_contribution: given.number("var-length-contribution", 8)?,
+            max_output_size: given.number("max-output-size", 2_147_483_647)?,
         };
+        if given.number("shuffle-partitions-per-file", 1_u32)? != 1 {
+            tracing::warn!("shuffle-partitions-per-file has no effect: rows are not shuffled");
+        }
         options.check()?;
         Ok(options)
+    }
+
+    /// Refuses options of other strategies than the one that is chosen.
+    ///
+    /// # Errors
+    /// When there is one.
+    pub(crate) fn check_strategy(
+        given: &BTreeMap<String, String>,
+        strategy: &Strategy,
+    ) -> Result<()> {
+        for (name, value) in given {
+            let problem = if OF_SORT.contains(&name.as_str()) && !strategy.sorts() {
+                "it is an option of sorting and Z-order only"
+            } else if OF_Z_ORDER.contains(&name.as_str())
+                && !matches!(strategy, Strategy::ZOrder(_))
+            {
+                "it is an option of Z-order only"
+            } else {
+                continue;
+            };
+            return Err(Error::Option {
+                name: name.clone(),
+                value: value.clone(),
+                problem: problem.to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// How many files so many bytes of input become, rows sorted.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an expectation need not be exact"
+    )]
+    pub(crate) fn expected_of_input(&self, input_bytes: u64) -> u64 {
+        self.expected_output_files((input_bytes as f64 * self.compression_factor) as u64)
     }
 
     fn check(&self) -> Result<()> {
@@ -160,7 +233,17 @@ impl RewriteOptions {
                 "it must be above 0 and up to 1",
             );
         }
+        let factor = self.compression_factor;
+        if !(factor > 0.0 && factor.is_finite()) {
+            return wrong(
+                "compression-factor",
+                factor.to_string(),
+                "it must be above 0",
+            );
+        }
         let positive = [
+            ("var-length-contribution", self.var_length_contribution),
+            ("max-output-size", self.max_output_size),
             ("min-input-files", self.min_input_files),
             ("delete-file-threshold", self.delete_file_threshold),
             (

@@ -18,9 +18,9 @@ use crate::pack::pack;
 /// Files that become other files together.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct FileGroup {
-    /// The partition spec of the files.
+    /// The partition spec of the files; of the first one, where they are of several.
     pub spec_id: i32,
-    /// Their partition, as a path (`year=2024/element=TMAX`).
+    /// Their partition, as a path (`year=2024/element=TMAX`); empty where they are of several.
     pub partition: String,
     /// How many files there are.
     pub files_count: usize,
@@ -135,6 +135,22 @@ pub(crate) struct Candidate {
     pub(crate) partition: String,
     /// The least value of the column that files are ordered by.
     pub(crate) order: Option<Datum>,
+    /// How many delete files may take rows of it.
+    pub(crate) deletes: usize,
+}
+
+/// How many of the delete files that apply to a file may take rows of it.
+///
+/// A file that a rewrite made carries the sequence number of the snapshot that was read. Position deletes of that
+/// very snapshot apply to it by their number and partition, but they were written before the file was, and
+/// cannot name it. Where they counted, a table would never be done.
+pub(crate) fn count_deletes(scan: &ScanFile) -> usize {
+    let applying = scan.deletes.iter().filter(|delete| {
+        let is_older = |written: i64| delete.sequence_number < written;
+        delete.file.content != DataContentType::PositionDeletes
+            || !scan.file_sequence_number.is_some_and(is_older)
+    });
+    applying.count()
 }
 
 impl Candidate {
@@ -143,7 +159,7 @@ impl Candidate {
     }
 
     fn has_many_deletes(&self, options: &RewriteOptions) -> bool {
-        self.scan.deletes.len() >= options.delete_file_threshold
+        self.deletes >= options.delete_file_threshold
     }
 
     /// Only deletes that concern no other file tell how many rows of this one they delete.
@@ -178,11 +194,11 @@ impl Candidate {
 pub(crate) fn plan(
     files: Vec<Candidate>,
     options: &RewriteOptions,
-    default_spec_id: i32,
+    output_spec_id: i32,
 ) -> (Vec<FileGroup>, Vec<LeftFile>) {
     let mut left = Vec::new();
     let mut groups = Vec::new();
-    for partition in by_partition(files) {
+    for partition in by_partition(files, output_spec_id) {
         let (wanted, others): (Vec<_>, Vec<_>) = partition
             .into_iter()
             .partition(|file| options.rewrite_all || file.is_wanted(options));
@@ -198,13 +214,13 @@ pub(crate) fn plan(
             options.max_file_group_input_files,
         );
         for pack in packed {
-            match reasons(&pack, options, default_spec_id) {
+            match reasons(&pack, options, output_spec_id) {
                 Ok(reasons) => groups.push((pack, reasons)),
                 Err(reason) => left.extend(pack.iter().map(|file| file.left(reason))),
             }
         }
     }
-    let groups = truncate(groups, options, default_spec_id, &mut left);
+    let groups = truncate(groups, options, output_spec_id, &mut left);
     let mut groups: Vec<FileGroup> = groups
         .into_iter()
         .map(|(pack, reasons)| group(pack, reasons, options))
@@ -214,12 +230,14 @@ pub(crate) fn plan(
 }
 
 /// The files of each partition, neighbours beside each other: by the least value of the column that the
-/// table is sorted by, and by age.
-fn by_partition(files: Vec<Candidate>) -> Vec<Vec<Candidate>> {
-    let mut places: HashMap<(i32, Struct), usize> = HashMap::new();
+/// table is sorted by, and by age. Files of other specs than that of the output are one lot: which partitions
+/// their rows go to has nothing to do with those that they come from.
+fn by_partition(files: Vec<Candidate>, output_spec_id: i32) -> Vec<Vec<Candidate>> {
+    let mut places: HashMap<Option<Struct>, usize> = HashMap::new();
     let mut partitions: Vec<Vec<Candidate>> = Vec::new();
     for file in files {
-        let key = (file.scan.spec_id, file.scan.file.partition.clone());
+        let is_current = file.scan.spec_id == output_spec_id;
+        let key = is_current.then(|| file.scan.file.partition.clone());
         let at = *places.entry(key).or_insert(partitions.len());
         if at == partitions.len() {
             partitions.push(Vec::new());
@@ -234,14 +252,24 @@ fn by_partition(files: Vec<Candidate>) -> Vec<Vec<Candidate>> {
                 (None, Some(_)) => Ordering::Greater,
                 (None, None) => Ordering::Equal,
             };
-            by_value
+            let place = |file: &Candidate| (file.scan.spec_id, file.partition.clone());
+            let by_place = if left.scan.spec_id == output_spec_id {
+                Ordering::Equal
+            } else {
+                place(left).cmp(&place(right))
+            };
+            by_place
+                .then(by_value)
                 .then_with(|| left.scan.sequence_number.cmp(&right.scan.sequence_number))
                 .then_with(|| left.scan.file.path.cmp(&right.scan.file.path))
         });
     }
     partitions.sort_by_cached_key(|files| {
         let first = files.first();
-        first.map(|file| (file.scan.spec_id, file.partition.clone()))
+        first.map(|file| {
+            let is_current = file.scan.spec_id == output_spec_id;
+            (is_current, file.partition.clone())
+        })
     });
     partitions
 }
@@ -250,7 +278,7 @@ fn by_partition(files: Vec<Candidate>) -> Vec<Vec<Candidate>> {
 fn reasons(
     pack: &[Candidate],
     options: &RewriteOptions,
-    default_spec_id: i32,
+    output_spec_id: i32,
 ) -> Result<Vec<Reason>, LeftAlone> {
     if options.rewrite_all && !pack.is_empty() {
         return Ok(vec![Reason::RewriteAll]);
@@ -284,8 +312,8 @@ fn reasons(
         return Err(LeftAlone::FewFiles);
     }
     let is_sound = pack.iter().all(|file| {
-        file.scan.deletes.is_empty()
-            && file.scan.spec_id == default_spec_id
+        file.deletes == 0
+            && file.scan.spec_id == output_spec_id
             && file.bytes() <= options.max_file_size_bytes
     });
     let expected = options.expected_output_files(bytes);
@@ -301,7 +329,7 @@ type Packed = (Vec<Candidate>, Vec<Reason>);
 fn truncate(
     groups: Vec<Packed>,
     options: &RewriteOptions,
-    default_spec_id: i32,
+    output_spec_id: i32,
     left: &mut Vec<LeftFile>,
 ) -> Vec<Packed> {
     let Some(mut room) = options.max_files_to_rewrite else {
@@ -314,7 +342,7 @@ fn truncate(
         room -= pack.len();
         if over.is_empty() {
             kept.push((pack, reasons_of_all));
-        } else if let Ok(reasons) = reasons(&pack, options, default_spec_id) {
+        } else if let Ok(reasons) = reasons(&pack, options, output_spec_id) {
             kept.push((pack, reasons));
         } else {
             left.extend(pack.iter().map(|file| file.left(LeftAlone::OverLimit)));
@@ -327,17 +355,27 @@ fn group(pack: Vec<Candidate>, reasons: Vec<Reason>, options: &RewriteOptions) -
     let bytes = pack.iter().map(Candidate::bytes).sum();
     FileGroup {
         spec_id: pack.first().map_or(0, |file| file.scan.spec_id),
-        partition: pack
-            .first()
-            .map(|file| file.partition.clone())
-            .unwrap_or_default(),
+        partition: partition_of(&pack),
         files_count: pack.len(),
         bytes,
         rows: pack.iter().map(|file| file.scan.file.record_count).sum(),
         deletes_count: pack.iter().map(|file| file.scan.deletes.len()).sum(),
-        expected_output_files: options.expected_output_files(bytes),
+        expected_output_files: options.expected_of_input(bytes),
         reasons,
         files: pack.into_iter().map(|file| file.scan).collect(),
+    }
+}
+
+/// The partition of the files, if it is one.
+fn partition_of(pack: &[Candidate]) -> String {
+    let Some(first) = pack.first() else {
+        return String::new();
+    };
+    let is_of_first = |file: &Candidate| file.partition == first.partition;
+    if pack.iter().all(is_of_first) {
+        first.partition.clone()
+    } else {
+        String::new()
     }
 }
 

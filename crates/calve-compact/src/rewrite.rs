@@ -13,13 +13,16 @@ use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::physical_plan::execute_stream;
 use futures::StreamExt;
-use iceberg::spec::DataFile;
+use iceberg::spec::{DataFile, FormatVersion, PartitionSpecRef};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::error::delete_quietly;
 use crate::options::RewriteOptions;
+use crate::ordered_rows::OrderedRows;
 use crate::plan::FileGroup;
+use crate::strategy::RowOrder;
+use crate::z_order::Lengths;
 use crate::{Error, Result};
 
 /// The stage that is reported.
@@ -34,6 +37,12 @@ pub(crate) struct Rewriter {
     pub(crate) provider: IcebergTable,
     pub(crate) session: Session,
     pub(crate) options: RewriteOptions,
+    /// The partition spec that new files are of.
+    pub(crate) output_spec: PartitionSpecRef,
+    /// In which order rows are written.
+    pub(crate) order: RowOrder,
+    /// How many parts of a group are sorted at once.
+    pub(crate) sort_parts: usize,
     /// How much memory the row groups of one group of files may take.
     pub(crate) write_bytes: usize,
     pub(crate) progress: Arc<dyn Progress>,
@@ -65,10 +74,9 @@ impl Rewriter {
         let files = self.write(group, None).await?;
         let bytes: u64 = files.iter().map(DataFile::file_size_in_bytes).sum();
         let expected = self.options.expected_output_files(bytes);
-        let is_one_partition = group.spec_id == self.table.metadata().default_partition_spec_id();
         let most = self.options.max_file_size_bytes;
         let fits = |files: &[DataFile]| files.iter().all(|file| file.file_size_in_bytes() <= most);
-        if !is_one_partition || (files.len() as u64 <= expected && fits(&files)) {
+        if self.splits(group) || (files.len() as u64 <= expected && fits(&files)) {
             return Ok(files);
         }
         // While it is written, a small file seems larger or smaller than it comes out. Now it is known what the
@@ -95,20 +103,47 @@ impl Rewriter {
         Ok(kept)
     }
 
+    /// Whether the rows of a group go to several partitions: its files are of other specs than the output.
+    fn splits(&self, group: &FileGroup) -> bool {
+        group.spec_id != self.output_spec.spec_id()
+    }
+
+    /// Whether rows carry row ids, which stay.
+    fn has_lineage(&self) -> bool {
+        self.table.metadata().format_version() >= FormatVersion::V3
+    }
+
+    fn writer(&self, target_bytes: u64) -> Result<DataFileWriter> {
+        let metadata = self.table.metadata();
+        let spec = Arc::clone(&self.output_spec);
+        let mut writer = DataFileWriter::with_spec(self.table.storage(), metadata, spec)?
+            .with_memory_bytes(self.write_bytes)
+            .with_target_bytes(target_bytes);
+        if self.has_lineage() {
+            writer = writer.with_row_lineage()?;
+        }
+        match &self.order {
+            RowOrder::AsTheyAre => return Ok(writer),
+            RowOrder::Sorted(order) if order.order_id != 0 => {
+                let id = i32::try_from(order.order_id).unwrap_or(0);
+                writer = writer.with_sort_order_id(id);
+            }
+            RowOrder::Sorted(_) | RowOrder::ZOrder(_) => {}
+        }
+        Ok(writer.with_clustered_rows())
+    }
+
     /// `into` is what files there are to be, if that is known for sure.
     async fn write(&self, group: &FileGroup, into: Option<Known>) -> Result<Vec<DataFile>> {
         let storage = self.table.storage();
-        let metadata = self.table.metadata();
-        let is_split = group.spec_id != metadata.default_partition_spec_id();
+        let is_split = self.splits(group);
         let target = match into {
             // Rows end the files.
             Some(_) => u64::MAX,
             None if is_split => self.options.target_file_size_bytes,
             None => self.options.write_max_file_size(),
         };
-        let mut writer = DataFileWriter::new(storage, metadata)?
-            .with_memory_bytes(self.write_bytes)
-            .with_target_bytes(target);
+        let mut writer = self.writer(target)?;
         let sizes = (!is_split).then(|| Sizes::new(&self.options, group, into));
         let copied = self.copy(group, sizes, &mut writer).await;
         let read = match copied {
@@ -190,12 +225,27 @@ impl Rewriter {
     ) -> Result<datafusion::execution::SendableRecordBatchStream> {
         let wrong = calve_query::Error::from;
         let state = self.session.context().state();
-        let config = state.config().clone().with_target_partitions(1);
+        let parts = match self.order {
+            RowOrder::AsTheyAre => 1,
+            RowOrder::Sorted(_) | RowOrder::ZOrder(_) => self.sort_parts,
+        };
+        let config = state.config().clone().with_target_partitions(parts);
         let state = SessionStateBuilder::new_from_existing(state)
             .with_config(config)
             .build();
         let files = self.provider.files_of(&state, &group.files)?;
-        let plan = files.scan(&state, None, &[], None).await.map_err(wrong)?;
+        let mut plan = files.scan(&state, None, &[], None).await.map_err(wrong)?;
+        let lengths = Lengths {
+            variable: self.options.var_length_contribution,
+            most: self.options.max_output_size,
+        };
+        let schema = self.table.metadata().current_schema();
+        let spec = self.splits(group).then_some(&*self.output_spec);
+        let spec = spec.filter(|spec| !spec.is_unpartitioned());
+        let ordered = OrderedRows::new(&self.order, schema, &plan.schema(), spec, lengths);
+        if let Some(ordered) = ordered.map_err(calve_table::Error::from)? {
+            plan = ordered.sort(plan);
+        }
         Ok(execute_stream(plan, state.task_ctx()).map_err(wrong)?)
     }
 }

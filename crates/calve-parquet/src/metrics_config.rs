@@ -93,6 +93,11 @@ impl MetricsConfig {
         }
     }
 
+    /// Sets the mode of one field.
+    pub fn set_mode(&mut self, field_id: i32, mode: MetricsMode) {
+        self.fields.insert(field_id, mode);
+    }
+
     /// The mode of a field.
     pub fn mode(&self, field_id: i32) -> MetricsMode {
         if self.fields.is_empty() {

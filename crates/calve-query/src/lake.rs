@@ -342,6 +342,8 @@ impl TableProvider for LakeTable {
                 location: file.info.location.clone(),
                 size: file.info.size,
                 rows: file.rows,
+                first_row_id: None,
+                sequence_number: 0,
                 constants: Arc::clone(&file.constants),
                 deletes: Vec::new(),
             });

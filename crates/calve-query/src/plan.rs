@@ -134,6 +134,8 @@ impl Planner<'_> {
                 location: Location::parse(content.path.as_str())?,
                 size: content.size_bytes,
                 rows: content.record_count,
+                first_row_id: content.first_row_id,
+                sequence_number: file.sequence_number,
                 constants: container.constants,
                 deletes,
             });

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use calve_base::Location;
 use calve_catalog::Table;
 use calve_parquet::{NAME_MAPPING_PROPERTY, NameMapping};
+use calve_table::with_row_lineage;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::datasource::TableType;
@@ -59,11 +60,7 @@ impl IcebergTable {
         snapshot: Option<SnapshotRef>,
         schema: Arc<Schema>,
     ) -> Result<Self> {
-        let mapping = name_mapping(table)?;
-        let columns = TableColumns::new(schema, mapping).map_err(|source| Error::Metadata {
-            ident: table.ident().clone(),
-            source,
-        })?;
+        let columns = columns(table, schema)?;
         let primitives = Arc::new(PrimitiveColumns::new(columns.schema()));
         let specs = table.metadata().partition_specs_iter();
         let constant = constant_in_all(columns.schema(), specs.map(AsRef::as_ref));
@@ -73,6 +70,22 @@ impl IcebergTable {
             scan: Arc::new(ScanTable::new(columns, table.storage().clone())),
             constant,
             primitives,
+        })
+    }
+
+    /// The same table with the columns of row lineage behind its own: `_row_id` and
+    /// `_last_updated_sequence_number`, as format version 3 has them.
+    ///
+    /// # Errors
+    /// When the table has a column of one of their names.
+    pub fn with_row_lineage(self) -> Result<Self> {
+        let schema = with_row_lineage(self.scan.columns.schema())?;
+        let columns = columns(&self.table, Arc::new(schema))?;
+        let scan = ScanTable::new(columns, self.table.storage().clone()).with_lineage();
+        // The bounds of files say nothing of these columns: `primitives` stays without them.
+        Ok(Self {
+            scan: Arc::new(scan),
+            ..self
         })
     }
 
@@ -250,6 +263,15 @@ fn constant_in_all<'a>(
         });
     }
     all.unwrap_or_default()
+}
+
+/// How a table's files are read by a schema.
+fn columns(table: &Table, schema: Arc<Schema>) -> Result<TableColumns> {
+    let mapping = name_mapping(table)?;
+    TableColumns::new(schema, mapping).map_err(|source| Error::Metadata {
+        ident: table.ident().clone(),
+        source,
+    })
 }
 
 fn name_mapping(table: &Table) -> Result<Option<NameMapping>> {

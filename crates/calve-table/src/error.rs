@@ -156,6 +156,14 @@ pub enum Error {
         /// What was asked for: an id, a reference or a time.
         wanted: String,
     },
+    /// The table has no such branch.
+    #[error("table {ident} has no branch `{branch}`")]
+    NoBranch {
+        /// The table.
+        ident: TableIdent,
+        /// The branch.
+        branch: String,
+    },
     /// What was to be added is in the table already.
     #[error("{count} files are in table {ident} already: {}{}", .first.join(", "), if *.count > .first.len() as u64 { ", …" } else { "" })]
     Duplicates {
@@ -228,6 +236,12 @@ pub enum Error {
         /// Why not.
         #[source]
         source: calve_parquet::Error,
+    },
+    /// A table of format version 3 has a column of a name that is reserved.
+    #[error("the table has a column `{column}`, which is the name of a column of row lineage")]
+    ReservedColumn {
+        /// The name.
+        column: &'static str,
     },
     /// The program is ending.
     #[error("the writing of manifests was stopped")]

@@ -16,7 +16,7 @@ use iceberg::spec::{
 use crate::file_set::{Collisions, DEFAULT_MANIFEST_CONCURRENCY, FileSet};
 use crate::manifest::Entry;
 use crate::manifests::entries;
-use crate::scan::only_data_file;
+use crate::scan::{DeleteKey, only_data_file};
 use crate::snapshot::{Attempt, Produced, SnapshotProducer};
 use crate::totals::FileTotals;
 use crate::{Error, ManifestRoller, Result, WrittenManifests};
@@ -52,15 +52,27 @@ pub struct ReplaceFiles {
     snapshot_id: i64,
     removed: Vec<Location>,
     removed_set: Arc<FileSet>,
+    /// Delete files that go without their data files.
+    removed_deletes: HashSet<DeleteKey>,
     added: WrittenManifests,
     new_deletes: NewDeletes,
-    /// The snapshot that the removed files were read at, and the table's format version then.
-    base: Option<(i64, FormatVersion)>,
+    base: Option<Base>,
     /// Manifests that list none of the removed files.
     untouched: HashSet<String>,
     rewritten: Vec<Rewritten>,
     /// Manifests that were written for a base that is gone.
     outdated: Vec<String>,
+}
+
+/// What a change was made of.
+#[derive(Debug, Clone, Copy)]
+struct Base {
+    /// The snapshot that the removed files were read at.
+    snapshot_id: i64,
+    /// The table's format version then.
+    format_version: FormatVersion,
+    /// Whether nobody may have committed anything since.
+    is_last: bool,
 }
 
 /// Manifests that were written in the place of others.
@@ -71,6 +83,8 @@ struct Rewritten {
     written: WrittenManifests,
     /// The canonical addresses of the removed files that they listed.
     found: HashSet<String>,
+    /// The removed delete files that they listed.
+    found_deletes: HashSet<DeleteKey>,
     /// The partitions of the removed files.
     partitions: HashSet<(i32, Struct)>,
 }
@@ -93,6 +107,7 @@ impl ReplaceFiles {
             snapshot_id,
             removed,
             removed_set: Arc::new(removed_set),
+            removed_deletes: HashSet::new(),
             added,
             new_deletes: NewDeletes::default(),
             base: None,
@@ -110,6 +125,13 @@ impl ReplaceFiles {
         self
     }
 
+    /// Removes these delete files and deletion vectors, too, whatever data files they concern.
+    #[must_use]
+    pub fn with_removed_deletes(mut self, deletes: impl IntoIterator<Item = DeleteKey>) -> Self {
+        self.removed_deletes.extend(deletes);
+        self
+    }
+
     /// Says what becomes of the change when others have written deletes for a removed file.
     #[must_use]
     pub fn with_new_deletes(mut self, new_deletes: NewDeletes) -> Self {
@@ -124,17 +146,32 @@ impl ReplaceFiles {
     /// applied to the rows may be undone, and others hold.
     #[must_use]
     pub fn with_base(mut self, snapshot_id: i64, format_version: FormatVersion) -> Self {
-        self.base = Some((snapshot_id, format_version));
+        self.base = Some(Base {
+            snapshot_id,
+            format_version,
+            is_last: false,
+        });
+        self
+    }
+
+    /// Refuses the change where anybody has committed anything after the snapshot of
+    /// [`ReplaceFiles::with_base`]: the first commit after an upgrade to format version 3 gives rows their ids,
+    /// and rows that were read without them would get others.
+    #[must_use]
+    pub fn with_unchanged_base(mut self) -> Self {
+        if let Some(base) = &mut self.base {
+            base.is_last = true;
+        }
         self
     }
 
     fn check_base(&self, attempt: &Attempt<'_>) -> Result<()> {
-        let Some((base, version)) = self.base else {
+        let Some(base) = self.base else {
             return Ok(());
         };
         let changed = |problem: String| Err(Error::BaseChanged { problem });
         let metadata = attempt.metadata;
-        if metadata.format_version() != version {
+        if metadata.format_version() != base.format_version {
             return changed(format!(
                 "its format version is {} now",
                 metadata.format_version()
@@ -142,13 +179,19 @@ impl ReplaceFiles {
         }
         let mut ancestor = attempt.parent;
         while let Some(snapshot) = ancestor {
-            if snapshot.snapshot_id() == base {
+            if snapshot.snapshot_id() == base.snapshot_id {
                 return Ok(());
+            }
+            if base.is_last {
+                return changed("its rows have got their row ids".to_owned());
             }
             let parent = snapshot.parent_snapshot_id();
             ancestor = parent.and_then(|id| metadata.snapshot_by_id(id));
         }
-        changed(format!("snapshot {base} is not in its history any more"))
+        changed(format!(
+            "snapshot {} is not in its history any more",
+            base.snapshot_id
+        ))
     }
 }
 
@@ -235,6 +278,7 @@ impl ReplaceFiles {
             originals: affected.iter().map(|it| it.manifest_path.clone()).collect(),
             written: WrittenManifests::default(),
             found: HashSet::new(),
+            found_deletes: HashSet::new(),
             partitions: HashSet::new(),
         };
         group.written = self.write(attempt, affected, roller, &mut group).await?;
@@ -244,6 +288,9 @@ impl ReplaceFiles {
 
     async fn is_affected(&self, attempt: &Attempt<'_>, manifest: &ManifestFile) -> Result<bool> {
         if manifest.content == ManifestContentType::Data {
+            if self.removed.is_empty() {
+                return Ok(false);
+            }
             let manifest = vec![manifest.clone()];
             let shared = self.removed_set.collisions(attempt.storage, manifest, 1);
             return Ok(shared.await?.count > 0);
@@ -255,19 +302,25 @@ impl ReplaceFiles {
             1,
         );
         while let Some(part) = parts.try_next().await? {
-            if part
-                .entries
-                .iter()
-                .any(|entry| self.removes(entry).is_some())
-            {
+            if part.entries.iter().any(|entry| self.removes(entry)) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
+    /// Whether an entry is of a file that is removed.
+    fn removes(&self, entry: &Entry) -> bool {
+        let is_delete = entry.file.content != DataContentType::Data;
+        let is_named = is_delete
+            && !self.removed_deletes.is_empty()
+            && entry.is_live()
+            && self.removed_deletes.contains(&DeleteKey::of(&entry.file));
+        is_named || self.removed_data_file(entry).is_some()
+    }
+
     /// The removed data file that an entry is about.
-    fn removes(&self, entry: &Entry) -> Option<Location> {
+    fn removed_data_file(&self, entry: &Entry) -> Option<Location> {
         if !entry.is_live() {
             return None;
         }
@@ -297,17 +350,18 @@ impl ReplaceFiles {
         while let Some(part) = parts.try_next().await? {
             let spec_id = part.manifest.partition_spec_id;
             for mut entry in part.entries.into_iter().filter(Entry::is_live) {
-                match self.removes(&entry) {
-                    Some(location) => {
-                        entry.status = ManifestStatus::Deleted;
-                        entry.snapshot_id = Some(self.snapshot_id);
-                        if entry.file.content == DataContentType::Data {
-                            group.found.insert(location.canonical());
-                            let partition = entry.file.partition.clone();
-                            group.partitions.insert((spec_id, partition));
-                        }
+                if self.removes(&entry) {
+                    entry.status = ManifestStatus::Deleted;
+                    entry.snapshot_id = Some(self.snapshot_id);
+                    if entry.file.content != DataContentType::Data {
+                        group.found_deletes.insert(DeleteKey::of(&entry.file));
+                    } else if let Ok(location) = Location::parse(entry.file.path.as_str()) {
+                        group.found.insert(location.canonical());
+                        let partition = entry.file.partition.clone();
+                        group.partitions.insert((spec_id, partition));
                     }
-                    None => entry.status = ManifestStatus::Existing,
+                } else {
+                    entry.status = ManifestStatus::Existing;
                 }
                 roller.add_entry(spec_id, entry).await?;
             }
@@ -326,6 +380,12 @@ impl ReplaceFiles {
                 .any(|group| group.found.contains(&address))
             {
                 gone.add(file.as_str());
+            }
+        }
+        for delete in &self.removed_deletes {
+            let mut groups = self.rewritten.iter();
+            if !groups.any(|group| group.found_deletes.contains(delete)) {
+                gone.add(&delete.to_string());
             }
         }
         if gone.count == 0 {
@@ -369,7 +429,7 @@ impl ReplaceFiles {
                     DataContentType::EqualityDeletes if except_equality => false,
                     DataContentType::EqualityDeletes if is_everywhere => true,
                     DataContentType::PositionDeletes if only_data_file(&entry.file).is_some() => {
-                        self.removes(entry).is_some()
+                        self.removed_data_file(entry).is_some()
                     }
                     _ => self.touches(spec_id, &entry.file.partition),
                 };

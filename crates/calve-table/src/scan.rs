@@ -34,6 +34,9 @@ pub struct ScanFile {
     pub spec_id: i32,
     /// Its data sequence number.
     pub sequence_number: i64,
+    /// The sequence number of the commit that added it, where that is known. It is higher than the data
+    /// sequence number where the file holds rows of older files.
+    pub file_sequence_number: Option<i64>,
     /// The delete files that apply to it. Where there is a deletion vector, it comes first and
     /// stands for all position deletes.
     pub deletes: Vec<Arc<DeleteFile>>,
@@ -51,9 +54,40 @@ pub struct DeleteFile {
 }
 
 impl DeleteFile {
+    /// What tells it from others: several deletion vectors may lie in one file.
+    pub fn key(&self) -> DeleteKey {
+        DeleteKey::of(&self.file)
+    }
+
     /// Whether all its deletes are of one data file, as far as is known without reading it.
     pub fn concerns_one_file(&self) -> bool {
         only_data_file(&self.file).is_some()
+    }
+}
+
+/// Tells one delete file or deletion vector from others.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeleteKey {
+    path: String,
+    /// Where a deletion vector begins.
+    offset: Option<i64>,
+}
+
+impl DeleteKey {
+    pub(crate) fn of(file: &ContentFile) -> Self {
+        Self {
+            path: file.path.clone(),
+            offset: file.content_offset,
+        }
+    }
+}
+
+impl fmt::Display for DeleteKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.offset {
+            Some(offset) => write!(f, "{} at {offset}", self.path),
+            None => f.write_str(&self.path),
+        }
     }
 }
 
@@ -119,14 +153,7 @@ impl Scan {
     /// # Errors
     /// When the manifest list or a delete manifest cannot be read.
     pub async fn plan(self) -> Result<BoxStream<'static, Result<ScanFile>>> {
-        let Some(snapshot) = &self.snapshot else {
-            return Ok(stream::empty().boxed());
-        };
-        let manifests = load_manifests(self.table.storage(), snapshot).await?;
-        let (data, deletes): (Vec<_>, Vec<_>) = manifests
-            .into_iter()
-            .filter(|manifest| manifest.has_added_files() || manifest.has_existing_files())
-            .partition(|manifest| manifest.content == ManifestContentType::Data);
+        let (data, deletes) = self.manifests().await?;
         let metadata = self.table.metadata_ref();
         let storage = self.table.storage();
         let mut index = DeleteIndex::default();
@@ -154,6 +181,39 @@ impl Scan {
             .boxed())
     }
 
+    /// Lists the delete files and deletion vectors of the snapshot, whether they apply to anything or not.
+    ///
+    /// # Errors
+    /// When the manifest list or a delete manifest cannot be read.
+    pub async fn delete_files(&self) -> Result<Vec<DeleteFile>> {
+        let (_, deletes) = self.manifests().await?;
+        let metadata = self.table.metadata_ref();
+        let mut parts = entries(self.table.storage(), &metadata, deletes, self.concurrency);
+        let mut files = Vec::new();
+        while let Some(part) = parts.try_next().await? {
+            let spec_id = part.manifest.partition_spec_id;
+            let live = part.entries.into_iter().filter(Entry::is_live);
+            files.extend(live.map(|entry| DeleteFile {
+                sequence_number: entry.sequence_number.unwrap_or_default(),
+                file: entry.file,
+                spec_id,
+            }));
+        }
+        Ok(files)
+    }
+
+    /// The manifests of data files and those of deletes that list anything.
+    async fn manifests(&self) -> Result<(Vec<ManifestFile>, Vec<ManifestFile>)> {
+        let Some(snapshot) = &self.snapshot else {
+            return Ok((Vec::new(), Vec::new()));
+        };
+        let manifests = load_manifests(self.table.storage(), snapshot).await?;
+        Ok(manifests
+            .into_iter()
+            .filter(|manifest| manifest.has_added_files() || manifest.has_existing_files())
+            .partition(|manifest| manifest.content == ManifestContentType::Data))
+    }
+
     fn wants(&self, manifest: &ManifestFile) -> bool {
         let metadata = self.table.metadata();
         let spec = metadata.partition_spec_by_id(manifest.partition_spec_id);
@@ -179,6 +239,7 @@ fn files_of(
                 file: entry.file,
                 spec_id,
                 sequence_number,
+                file_sequence_number: entry.file_sequence_number,
             }
         })
         .collect()

@@ -3,6 +3,7 @@
 use calve_catalog::Table;
 use iceberg::spec::SnapshotRef;
 
+use crate::metadata_tables::references;
 use crate::{Error, Result};
 
 /// Finds the snapshot that a reader asks for.
@@ -19,6 +20,12 @@ pub trait SnapshotLookup {
     /// [`Error::NoSnapshot`] where there is none.
     fn snapshot_of_ref(&self, name: &str) -> Result<SnapshotRef>;
 
+    /// The newest snapshot of a branch.
+    ///
+    /// # Errors
+    /// [`Error::NoBranch`] where there is none of that name: a tag is none.
+    fn snapshot_of_branch(&self, name: &str) -> Result<SnapshotRef>;
+
     /// The snapshot that was current at a time, as Java's `snapshotIdAsOfTime`.
     ///
     /// # Errors
@@ -34,6 +41,18 @@ impl SnapshotLookup for Table {
     fn snapshot_of_ref(&self, name: &str) -> Result<SnapshotRef> {
         found(self, self.metadata().snapshot_for_ref(name), || {
             format!("`{name}`")
+        })
+    }
+
+    fn snapshot_of_branch(&self, name: &str) -> Result<SnapshotRef> {
+        let references = references(self.metadata());
+        let mut references = references.iter();
+        if references.any(|(known, reference)| known == name && reference.is_branch()) {
+            return self.snapshot_of_ref(name);
+        }
+        Err(Error::NoBranch {
+            ident: self.ident().clone(),
+            branch: name.to_owned(),
         })
     }
 

@@ -20,6 +20,7 @@ pub(crate) async fn compact(context: &Context, flags: CompactFlags) -> anyhow::R
     let settings = CompactSettings::resolve(flags)?;
     let catalog = context.open_catalog().await?;
     let mut operation = Compact::new(catalog, settings.table)
+        .with_strategy(settings.strategy)
         .with_session(context.session_options())
         .with_progress(Arc::new(context.bars.clone()));
     for (name, value) in settings.options {
@@ -27,6 +28,12 @@ pub(crate) async fn compact(context: &Context, flags: CompactFlags) -> anyhow::R
     }
     if let Some(condition) = settings.condition {
         operation = operation.with_where(condition);
+    }
+    if let Some(branch) = settings.branch {
+        operation = operation.with_branch(branch);
+    }
+    for (name, value) in settings.summary {
+        operation = operation.with_snapshot_property(name, value);
     }
     if context.settings.dry_run {
         return context.print_plan(&operation.plan().await?);

@@ -10,6 +10,13 @@ pub(crate) struct CompactFlags {
     /// How rows are put into files [default: binpack]
     #[arg(long, value_name = "HOW")]
     pub(crate) strategy: Option<StrategyFlag>,
+    /// Sort by these fields instead of the table's sort order, as `a, b desc nulls last, bucket(16, id)`, or by
+    /// `zorder(a, b)`; implies `--strategy sort`
+    #[arg(long, value_name = "FIELDS")]
+    pub(crate) sort_by: Option<String>,
+    /// The columns of a Z-order curve; implies `--strategy z-order`
+    #[arg(long, value_name = "COLUMNS", conflicts_with = "sort_by")]
+    pub(crate) z_order: Option<String>,
     /// Look only at files that may have rows of which this SQL condition is true; they are rewritten whole
     #[arg(long = "where", value_name = "SQL")]
     pub(crate) condition: Option<String>,
@@ -22,6 +29,12 @@ pub(crate) struct CompactFlags {
     /// Commit groups as they come, in up to ten commits: option `partial-progress.enabled`
     #[arg(long)]
     pub(crate) partial_progress: bool,
+    /// Compact this branch instead of `main`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) branch: Option<String>,
+    /// Put an entry into the summary of the new snapshots (repeatable)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) snapshot_property: Vec<(String, String)>,
     /// An option of Spark's `rewrite_data_files` (repeatable)
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) option: Vec<(String, String)>,
@@ -32,4 +45,9 @@ pub(crate) struct CompactFlags {
 pub(crate) enum StrategyFlag {
     /// In the order that they have.
     Binpack,
+    /// Sorted.
+    Sort,
+    /// Along a Z-order curve: rows that are near to each other in several columns go together.
+    #[value(alias = "zorder")]
+    ZOrder,
 }

@@ -63,6 +63,12 @@ pub(crate) enum Error {
     /// A text is no list of sort fields.
     #[error("--sort-by: {0}")]
     SortBy(#[from] calve::migrate::SortByError),
+    /// A text is no list of columns.
+    #[error("--z-order: {0}")]
+    ZOrder(calve::migrate::SortByError),
+    /// Nothing says which columns rows lie near to each other by.
+    #[error("--z-order is missing: it says which columns the curve goes through")]
+    NoZOrder,
     /// A text is no way to cut batches.
     #[error("--batch-by: {0}")]
     BatchBy(#[from] calve::migrate::ctas::BatchByError),

@@ -62,13 +62,16 @@ fn candidates(files: &[(i32, u64, u64)]) -> Vec<Candidate> {
     let files = files.map(|(number, (part, bytes, deleted))| {
         let path = format!("file:///{number:03}.parquet");
         let deletes = (*deleted > 0).then(|| deletes(&path, *deleted));
+        let scan = ScanFile {
+            file: content(path, *part, *bytes),
+            spec_id: 0,
+            sequence_number: 1,
+            file_sequence_number: Some(1),
+            deletes: deletes.into_iter().collect(),
+        };
         Candidate {
-            scan: ScanFile {
-                file: content(path, *part, *bytes),
-                spec_id: 0,
-                sequence_number: 1,
-                deletes: deletes.into_iter().collect(),
-            },
+            deletes: count_deletes(&scan),
+            scan,
             partition: format!("p={part}"),
             order: None,
         }

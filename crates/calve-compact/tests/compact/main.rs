@@ -1,9 +1,12 @@
 //! Compaction, as users of the crate see it: rows stay, files become few, others' commits survive.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod lineage;
 mod races;
 mod rewrites;
 mod spark;
+mod specs;
+mod strategies;
 
 use std::path::PathBuf;
 use std::sync::Arc;

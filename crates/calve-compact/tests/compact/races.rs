@@ -31,7 +31,7 @@ impl Progress for Meanwhile {
 }
 
 /// Runs something on a thread and a runtime of its own, and waits for it.
-fn meanwhile<F: Future<Output = ()>>(
+pub(crate) fn meanwhile<F: Future<Output = ()>>(
     action: impl FnOnce() -> F + Send + 'static,
 ) -> Arc<dyn Progress> {
     let action = move || {

@@ -136,7 +136,7 @@ async fn partial_progress_commits_in_parts() {
 }
 
 /// A table whose rows come from a stream, in files of the size that is asked for.
-async fn stream_of(home: &Home, batches: usize, rows: usize) {
+pub(crate) async fn stream_of(home: &Home, batches: usize, rows: usize) {
     for number in 0..batches {
         let first = number * rows;
         let values: Vec<i64> = (first..first + rows)
@@ -160,7 +160,7 @@ async fn stream_of(home: &Home, batches: usize, rows: usize) {
     }
 }
 
-fn with_sizes(compact: Compact, target: u64) -> Compact {
+pub(crate) fn with_sizes(compact: Compact, target: u64) -> Compact {
     compact.with_option("target-file-size-bytes", target.to_string())
 }
 

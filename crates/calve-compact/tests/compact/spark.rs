@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use calve_base::Location;
-use calve_compact::Error;
 use calve_testkit::python;
 use calve_testkit::s3::{S3Options, S3Server};
 
+use crate::lineage::lineage;
 use crate::{compact, ident, rows};
 
 #[track_caller]
@@ -37,12 +37,18 @@ async fn check(name: &str, others: &[&str]) {
     catalog.register_table(&ident(), &location).await.unwrap();
 
     let before = rows(&catalog, "SELECT * FROM db.t").await;
+    let ids = lineage(&catalog).await;
     assert!(!before.is_empty());
     let all = compact(&catalog).with_option("rewrite-all", "true");
     let report = all.await.unwrap();
     assert_eq!(report.failed_data_files_count, 0);
     assert_eq!(report.rows_count, before.len() as u64);
     assert_eq!(rows(&catalog, "SELECT * FROM db.t").await, before);
+    assert_eq!(lineage(&catalog).await, ids);
+    let deletes = rows(&catalog, "SELECT file_path FROM db.t.delete_files").await;
+    if name == "vectors" {
+        assert_eq!(deletes, [""; 0]);
+    }
     let table = catalog.load_table(&ident()).await.unwrap();
     let after = table.metadata_location().as_str();
     let found = ["duckdb", "pyiceberg"].map(|reader| read(reader, after, &server));
@@ -82,17 +88,8 @@ async fn schemas_and_specs_that_changed() {
     check("evolved", &["duckdb", "pyiceberg"]).await;
 }
 
+/// Deletion vectors go with the files that they are of, and rows keep their ids.
 #[tokio::test(flavor = "multi_thread")]
-async fn tables_with_row_ids_are_refused() {
-    let server = S3Server::start(S3Options::default());
-    let source = calve_testkit::workspace_root().join("fixtures/spark");
-    calve_testkit::lakes::copy_folder(&source, &server.root().join("spark"));
-    let mut properties = server.properties();
-    properties.insert("type".to_owned(), "memory".to_owned());
-    properties.insert("warehouse".to_owned(), "s3://spark/none".to_owned());
-    let catalog = calve_catalog::open("lakehouse", properties).await.unwrap();
-    let location = Location::parse("s3://spark/vectors/metadata/v5.metadata.json").unwrap();
-    catalog.register_table(&ident(), &location).await.unwrap();
-    let error = compact(&catalog).plan().await.unwrap_err();
-    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+async fn deletion_vectors_are_applied() {
+    check("vectors", &["duckdb"]).await;
 }

@@ -4,6 +4,7 @@ mod adapter;
 mod columns;
 mod containers;
 mod deletes;
+mod lineage;
 mod prune;
 mod reader;
 mod remap;

@@ -21,7 +21,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::projection::{ProjectionExpr, ProjectionExprs};
 use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, PushedDown};
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder};
 use datafusion::physical_plan::{DisplayFormatType, PhysicalExpr};
@@ -31,7 +31,8 @@ use object_store::ObjectStore;
 
 use super::adapter::{Constants, FileAdapterFactory};
 use super::columns::TableColumns;
-use super::deletes::{DeleteFile, EqualityFilter, access_plan};
+use super::deletes::{DeleteFile, EqualityFilter, access_plan, deleted_positions};
+use super::lineage::Lineage;
 use super::reader::{FileReaderFactory, StoreReader};
 use crate::Error;
 
@@ -44,6 +45,10 @@ pub(crate) struct ScanFile {
     pub(crate) size: u64,
     /// How many rows it has, deleted ones included.
     pub(crate) rows: u64,
+    /// The row id of its first row, where the table has row ids.
+    pub(crate) first_row_id: Option<i64>,
+    /// Its data sequence number.
+    pub(crate) sequence_number: i64,
     /// The values that hold for all its rows.
     pub(crate) constants: Arc<Constants>,
     /// The delete files that apply to it.
@@ -63,6 +68,8 @@ pub(crate) struct ScanTable {
     footers: FooterReader,
     /// The table's schema, its names marked.
     marked: SchemaRef,
+    /// Whether the columns of row lineage are the table's last ones.
+    has_lineage: bool,
 }
 
 impl ScanTable {
@@ -77,7 +84,15 @@ impl ScanTable {
             columns: Arc::new(columns),
             footers: FooterReader::new(storage.clone()),
             storage,
+            has_lineage: false,
         }
+    }
+
+    /// Says that the last columns are those of row lineage, and fills them in. Files are then read whole, since
+    /// the place of a row in its file tells its id.
+    pub(crate) fn with_lineage(mut self) -> Self {
+        self.has_lineage = true;
+        self
     }
 
     /// Opens a file of the table.
@@ -202,6 +217,10 @@ impl FileSource for TableSource {
         "parquet"
     }
 
+    fn supports_repartitioning(&self) -> bool {
+        !self.table.has_lineage
+    }
+
     fn fmt_extra(&self, format: DisplayFormatType, f: &mut Formatter<'_>) -> fmt::Result {
         self.template.fmt_extra(format, f)
     }
@@ -212,6 +231,11 @@ impl FileSource for TableSource {
         config: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
         let count = filters.len();
+        if self.table.has_lineage {
+            return Ok(FilterPushdownPropagation::with_parent_pushdown_result(
+                vec![PushedDown::No; count],
+            ));
+        }
         let answer = self.template.try_pushdown_filters(filters, config)?;
         let Some(updated) = answer
             .updated_node
@@ -232,6 +256,14 @@ impl FileSource for TableSource {
         &self,
         projection: &ProjectionExprs,
     ) -> Result<Option<Arc<dyn FileSource>>> {
+        // What is computed of the columns of row lineage comes after they are filled in.
+        let is_plain = |column: &ProjectionExpr| {
+            let of = column.expr.downcast_ref::<Column>();
+            of.is_some_and(|of| of.name() == column.alias)
+        };
+        if self.table.has_lineage && !projection.iter().all(is_plain) {
+            return Ok(None);
+        }
         let updated = self.template.try_pushdown_projection(projection)?;
         Ok(updated.and_then(|node| self.with_template(&node)))
     }
@@ -278,11 +310,19 @@ impl TableOpener {
         reader.footer().await.map_err(Error::from)?;
         let mut projection = self.source.columns_read()?.clone();
         let mut equality = None;
+        let deleted = deleted_positions(table, &scan.deletes, &scan.location).await?;
+        if let Some(plan) = access_plan(&deleted, &mut reader).await? {
+            file = file.with_extension(plan);
+        }
+        let lineage = table.has_lineage.then(|| {
+            Lineage::new(
+                scan.first_row_id,
+                scan.sequence_number,
+                deleted,
+                &projection,
+            )
+        });
         if !scan.deletes.is_empty() {
-            let positions = access_plan(table, &scan.deletes, &scan.location, &mut reader).await?;
-            if let Some(plan) = positions {
-                file = file.with_extension(plan);
-            }
             let pool = &self.source.pool;
             let output = &self.output;
             equality =
@@ -309,6 +349,12 @@ impl TableOpener {
             .with_metrics(source.metrics())
             .build()?;
         let stream = unpanicked(stream);
+        let stream = match lineage {
+            Some(mut lineage) => stream
+                .map(move |batch| batch.and_then(|batch| lineage.apply(&batch)))
+                .boxed(),
+            None => stream.boxed(),
+        };
         let output = self.output;
         Ok(match equality {
             Some((filter, _)) => stream

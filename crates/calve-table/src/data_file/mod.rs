@@ -21,7 +21,9 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef as ArrowSchemaRef;
 use bytes::Bytes;
 use calve_base::Location;
-use calve_parquet::{ColumnMapping, FileSchema, MetricsConfig, TypePolicy, file_metrics, resolve};
+use calve_parquet::{
+    ColumnMapping, FileSchema, MetricsConfig, MetricsMode, TypePolicy, file_metrics, resolve,
+};
 use calve_storage::{Storage, Writer};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -38,6 +40,7 @@ use self::parquet::{target_file_bytes, writer_properties};
 use self::paths::Paths;
 pub(crate) use self::paths::data_folder;
 use self::split::Splitter;
+use crate::row_lineage::{LAST_UPDATED_FIELD_ID, ROW_ID_FIELD_ID, with_row_lineage};
 use crate::{Error, Result};
 
 /// How much memory row groups under way may take together, unless said otherwise.
@@ -172,8 +175,20 @@ impl DataFileWriter {
     /// # Errors
     /// When a property has a value that it cannot have, or the spec's columns are gone.
     pub fn new(storage: &Storage, metadata: &TableMetadata) -> Result<Self> {
-        let schema = SchemaRef::clone(metadata.current_schema());
         let spec = PartitionSpecRef::clone(metadata.default_partition_spec());
+        Self::with_spec(storage, metadata, spec)
+    }
+
+    /// As [`DataFileWriter::new`], by any partition spec of the table.
+    ///
+    /// # Errors
+    /// As [`DataFileWriter::new`].
+    pub fn with_spec(
+        storage: &Storage,
+        metadata: &TableMetadata,
+        spec: PartitionSpecRef,
+    ) -> Result<Self> {
+        let schema = SchemaRef::clone(metadata.current_schema());
         let splitter = if spec.is_unpartitioned() {
             None
         } else {
@@ -246,6 +261,22 @@ impl DataFileWriter {
     pub fn with_sort_order_id(mut self, sort_order_id: i32) -> Self {
         self.shape.sort_order_id = Some(sort_order_id);
         self
+    }
+
+    /// Writes the columns of row lineage, too: rows carry them as [`crate::ROW_ID_COLUMN`] and
+    /// [`crate::LAST_UPDATED_COLUMN`]. Manifests have no metrics of them: where they are null, the values that readers
+    /// see come from elsewhere.
+    ///
+    /// # Errors
+    /// When the table has a column of one of their names.
+    pub fn with_row_lineage(mut self) -> Result<Self> {
+        let shape = &mut self.shape;
+        shape.schema = Arc::new(with_row_lineage(&shape.schema)?);
+        shape.arrow = Arc::new(schema_to_arrow_schema(&shape.schema)?);
+        for id in [ROW_ID_FIELD_ID, LAST_UPDATED_FIELD_ID] {
+            shape.metrics.set_mode(id, MetricsMode::None);
+        }
+        Ok(self)
     }
 
     /// The schema that batches are brought into, with field ids.

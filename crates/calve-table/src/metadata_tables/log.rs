@@ -173,7 +173,7 @@ pub(super) fn refs(context: &Context) -> Result<RecordBatch> {
 }
 
 /// The references by name. `iceberg` shows them only in the metadata's serialized form.
-fn references(metadata: &TableMetadata) -> Vec<(String, SnapshotReference)> {
+pub(crate) fn references(metadata: &TableMetadata) -> Vec<(String, SnapshotReference)> {
     let value = serde_json::to_value(metadata).unwrap_or_default();
     let refs = value.get("refs").and_then(serde_json::Value::as_object);
     let mut refs: Vec<(String, SnapshotReference)> = refs

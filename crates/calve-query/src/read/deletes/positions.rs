@@ -62,17 +62,14 @@ pub(crate) async fn deleted_positions(
 
 /// The rows to read of a file, where some are deleted by position.
 pub(crate) async fn access_plan(
-    table: &ScanTable,
-    deletes: &[Arc<DeleteFile>],
-    data_file: &Location,
+    deleted: &RoaringTreemap,
     reader: &mut StoreReader,
 ) -> Result<Option<ParquetAccessPlan>> {
-    let deleted = deleted_positions(table, deletes, data_file).await?;
     if deleted.is_empty() {
         return Ok(None);
     }
     let footer = reader.footer().await.map_err(Error::from)?;
-    Ok(Some(ParquetAccessPlan::new(row_groups(&footer, &deleted))))
+    Ok(Some(ParquetAccessPlan::new(row_groups(&footer, deleted))))
 }
 
 fn row_groups(footer: &ParquetMetaData, deleted: &RoaringTreemap) -> Vec<RowGroupAccess> {
