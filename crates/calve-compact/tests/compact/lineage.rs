@@ -25,7 +25,9 @@ pub(crate) async fn lineage(catalog: &Arc<dyn Catalog>) -> Vec<String> {
     let rows = rows.unwrap().collect().await.unwrap();
     let text = pretty_format_batches(&rows).unwrap().to_string();
     let lines = text.lines().skip(3).filter(|line| line.starts_with('|'));
-    let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+    // Columns are as wide as what is in them.
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut lines: Vec<String> = lines.map(words).collect();
     lines.sort();
     lines
 }

@@ -1,12 +1,15 @@
 //! Compaction, as users of the crate see it: rows stay, files become few, others' commits survive.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod deletes;
 mod lineage;
+mod model;
 mod races;
 mod rewrites;
 mod spark;
 mod specs;
 mod strategies;
+mod world;
 
 use std::path::PathBuf;
 use std::sync::Arc;

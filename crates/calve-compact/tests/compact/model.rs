@@ -1,0 +1,162 @@
+//! Whatever writers do, in whatever order and however old what they saw of the table is: no row is lost, none comes
+//! twice, none comes back.
+
+use std::sync::Arc;
+
+use calve_compact::{Compact, Strategy};
+use iceberg::spec::FormatVersion;
+use proptest::prelude::{ProptestConfig, any, prop, prop_oneof, proptest};
+use proptest::strategy::Strategy as _;
+
+use crate::check_fixed;
+use crate::lineage::lineage;
+use crate::races::meanwhile;
+use crate::world::{Change, World};
+
+/// A compaction, and what others do while it runs.
+#[derive(Debug, Clone)]
+struct Run {
+    strategy: &'static str,
+    options: Vec<(&'static str, &'static str)>,
+    others: Vec<Change>,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Change(Change),
+    Run(Run),
+}
+
+fn change() -> impl proptest::strategy::Strategy<Value = Change> {
+    prop_oneof![
+        3 => (1_usize..40).prop_map(Change::Append),
+        2 => (0_i64..5, 2_i64..6, 0_usize..4, any::<bool>()).prop_map(|(rest, of, age, by_file)| {
+            Change::Positions { rest: rest % of, of, age, by_file }
+        }),
+        1 => (0_i64..11).prop_map(Change::Equality),
+    ]
+}
+
+fn run() -> impl proptest::strategy::Strategy<Value = Run> {
+    let options = prop::sample::subsequence(
+        vec![
+            ("rewrite-all", "true"),
+            ("delete-file-threshold", "1"),
+            ("partial-progress.enabled", "true"),
+            ("remove-dangling-deletes", "true"),
+            ("use-starting-sequence-number", "false"),
+            ("target-file-size-bytes", "1500"),
+            ("max-file-group-input-files", "3"),
+        ],
+        0..5,
+    );
+    let strategy = prop::sample::select(vec!["", "k, id desc", "zorder(k, id)"]);
+    let others = prop::collection::vec(change(), 0..3);
+    (strategy, options, others).prop_map(|(strategy, options, others)| Run {
+        strategy,
+        options,
+        others,
+    })
+}
+
+fn with(mut compact: Compact, run: &Run, keeps: impl Fn(&str) -> bool) -> Compact {
+    for (name, value) in run.options.iter().filter(|(name, _)| keeps(name)) {
+        compact = compact.with_option(*name, *value);
+    }
+    if run.strategy.is_empty() {
+        return compact;
+    }
+    compact.with_strategy(Strategy::parse(run.strategy).unwrap())
+}
+
+/// The rows that were there before have the ids that they had.
+async fn check_lineage(world: &World, before: &[String]) {
+    let after = lineage(&world.catalog).await;
+    let id = |line: &String| line.split('|').nth(1).unwrap().trim().to_owned();
+    let known: std::collections::HashMap<String, &String> =
+        before.iter().map(|line| (id(line), line)).collect();
+    for line in &after {
+        if let Some(known) = known.get(&id(line)) {
+            assert_eq!(line, *known);
+        }
+    }
+}
+
+async fn play(world: Arc<World>, steps: Vec<Step>) {
+    for (number, step) in steps.iter().enumerate() {
+        let before = lineage(&world.catalog).await;
+        match step {
+            Step::Change(change) => world.change(change).await,
+            Step::Run(run) => {
+                let (others, beside) = (run.others.clone(), Arc::clone(&world));
+                let progress = meanwhile(move || async move {
+                    for change in &others {
+                        beside.change(change).await;
+                    }
+                });
+                let compact = with(world.compact(), run, |_| true).with_progress(progress);
+                // A conflict is an outcome, too: the rows are what they were.
+                if let Ok(report) = compact.await {
+                    assert_eq!(
+                        report.failed_data_files_count > 0,
+                        !report.failures.is_empty()
+                    );
+                }
+            }
+        }
+        world.check(&format!("step {number}: {step:?}")).await;
+        check_lineage(&world, &before).await;
+    }
+    // In peace, there is an end to it; with groups of few files it takes as many runs as they need to become one.
+    let ends = |name: &str| !["rewrite-all", "max-file-group-input-files"].contains(&name);
+    for step in steps {
+        let Step::Run(run) = step else { continue };
+        let compact = || with(world.compact(), &run, ends);
+        compact().await.unwrap();
+        world.check("at the end").await;
+        check_fixed(compact).await;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn rows_are_what_was_committed(
+        is_partitioned in any::<bool>(),
+        steps in prop::collection::vec(
+            prop_oneof![3 => change().prop_map(Step::Change), 2 => run().prop_map(Step::Run)],
+            1..9,
+        ),
+    ) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let world = World::new(FormatVersion::V2, is_partitioned).await;
+            play(Arc::new(world), steps).await;
+        });
+    }
+
+    /// Without position deletes, which are deletion vectors there.
+    #[test]
+    fn rows_of_version_3_keep_their_ids(
+        is_partitioned in any::<bool>(),
+        steps in prop::collection::vec(
+            prop_oneof![3 => change().prop_map(Step::Change), 2 => run().prop_map(Step::Run)],
+            1..7,
+        ),
+    ) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let is_allowed = |change: &Change| !matches!(change, Change::Positions { .. });
+            let mut steps = steps;
+            steps.retain(|step| !matches!(step, Step::Change(change) if !is_allowed(change)));
+            for step in &mut steps {
+                if let Step::Run(run) = step {
+                    run.others.retain(is_allowed);
+                }
+            }
+            let world = World::new(FormatVersion::V3, is_partitioned).await;
+            play(Arc::new(world), steps).await;
+        });
+    }
+}
