@@ -16,6 +16,7 @@ mod migrate;
 mod notebooks;
 mod peers;
 mod reader;
+mod report;
 mod settings;
 mod sql;
 mod sync;

@@ -111,6 +111,16 @@ fn an_entry_of_glue_becomes_iceberg_and_hive_again() {
     assert_eq!(report["migrated_records_count"], 6);
     let id = report["migration_id"].as_str().unwrap();
     assert!(id.starts_with("migrate-migrated.days-"), "{id}");
+    let told = sandbox.json(&["report", id, "--level", "aggregates"]);
+    assert_eq!(
+        (&told["before"]["files"], &told["after"]["files"]),
+        (&json!(3), &json!(3))
+    );
+    assert!(told["checks"].as_array().unwrap().len() > 3, "{told:#}");
+    assert!(
+        told["cost"]["glue_requests"].as_u64().unwrap() > 0,
+        "{told:#}"
+    );
 
     let after = entry(moto, "migrated", "days");
     assert_eq!(after["Parameters"]["table_type"], "ICEBERG");

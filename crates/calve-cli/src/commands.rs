@@ -11,6 +11,7 @@ mod finalize;
 mod man;
 mod migrate;
 mod register;
+mod report;
 mod rollback;
 mod show;
 mod snapshot;
@@ -76,6 +77,7 @@ pub(crate) fn split(cli: Cli) -> (Command, GlobalFlags) {
         Command::Swap(command) => std::mem::take(&mut command.globals),
         Command::Rollback(command) => std::mem::take(&mut command.globals),
         Command::Finalize(command) => std::mem::take(&mut command.globals),
+        Command::Report(command) => std::mem::take(&mut command.globals),
         Command::Ctas(command) => std::mem::take(&mut command.globals),
         Command::Compact(command) => std::mem::take(&mut command.globals),
         Command::Verify(command) => std::mem::take(&mut command.globals),
@@ -229,6 +231,7 @@ impl Context {
             Command::Swap(command) => Box::pin(swap::swap(self, command.flags)).await,
             Command::Rollback(command) => Box::pin(rollback::rollback(self, command.flags)).await,
             Command::Finalize(command) => Box::pin(finalize::finalize(self, command.flags)).await,
+            Command::Report(command) => Box::pin(report::report(self, command.flags)).await,
             Command::Crawl(command) => Box::pin(crawl::crawl(self, *command.flags)).await,
             Command::Ctas(command) => Box::pin(ctas::ctas(self, *command.flags)).await,
             Command::Compact(command) => Box::pin(compact::compact(self, command.flags)).await,

@@ -20,7 +20,7 @@ pub(crate) use compact::{CompactFlags, StrategyFlag};
 pub(crate) use crawl::{CrawlFlags, CrawlFormatFlag};
 pub(crate) use ctas::{CtasFlags, LakeFormatFlag};
 pub(crate) use migrate::{
-    FinalizeFlags, MigrateFlags, ProofFlag, RollbackFlags, SnapshotFlags, SwapFlags,
+    FinalizeFlags, MigrateFlags, ProofFlag, ReportFlags, RollbackFlags, SnapshotFlags, SwapFlags,
 };
 pub(crate) use reader::{ReaderFlag, ReaderFlags};
 pub(crate) use xml::{
@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Rollback(WithGlobals<RollbackFlags>),
     /// Make a migration final: the table owns its files, and nothing is kept to go back to
     Finalize(WithGlobals<FinalizeFlags>),
+    /// Tell what a migration did, as one HTML page: files before and after, checks, cost
+    Report(WithGlobals<ReportFlags>),
     /// Rewrite the rows of a source into a new table, batch by batch
     ///
     /// SOURCE is a folder or a file of Parquet, a Hive-style table of the Glue catalog

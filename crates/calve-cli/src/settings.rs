@@ -33,7 +33,8 @@ pub(crate) use ctas::CtasSettings;
 pub(crate) use environment::Environment;
 pub(crate) use error::Error;
 pub(crate) use migrate::{
-    FinalizeSettings, MigrateSettings, RollbackSettings, SnapshotSettings, SwapSettings,
+    FinalizeSettings, MigrateSettings, ReportSettings, RollbackSettings, SnapshotSettings,
+    SwapSettings,
 };
 pub(crate) use reader::ReaderSettings;
 pub(crate) use source::SourceSettings;

@@ -9,14 +9,17 @@
 //! * [`Snapshot`]: a trial table over the same files.
 //! * [`Migrate`]: an entry of Glue itself becomes the table; [`Rollback`] puts it back, [`Finalize`] makes it final.
 //! * [`Swap`]: a table takes the name of another.
+//! * [`DescribeMigration`]: what a migration did, for people, as one HTML page.
 //! * [`Ingest`]: any stream of record batches is written into new data files of a table.
 
 mod add_files;
 pub mod assess;
 pub mod crawl;
 pub mod ctas;
+pub mod describe;
 mod error;
 pub mod finalize;
+mod html;
 pub mod ingest;
 pub mod journal;
 mod listing_sum;
@@ -37,6 +40,7 @@ pub use assess::{Assess, Assessment};
 pub use calve_table::{PartitionBy, PartitionByError, SortBy, SortByError};
 pub use crawl::Crawl;
 pub use ctas::{BatchBy, Ctas, CtasSource, LakeFormat};
+pub use describe::DescribeMigration;
 pub use error::{Error, Result};
 pub use finalize::Finalize;
 pub use ingest::Ingest;

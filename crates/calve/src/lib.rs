@@ -53,7 +53,7 @@
 //! | [`footer`] | what a Parquet footer means to Iceberg |
 //! | [`table`] | the write path: manifests, snapshots, [`DropTable`], [`RegisterTable`] |
 //! | [`query`] | [`Session`] |
-//! | [`migrate`] | [`Assess`], [`AddFiles`], [`Sync`], [`Ctas`], [`Snapshot`], [`Migrate`], [`Swap`], [`Rollback`], [`Finalize`], [`Ingest`], [`Crawl`], [`RegisterHive`] |
+//! | [`migrate`] | [`Assess`], [`AddFiles`], [`Sync`], [`Ctas`], [`Snapshot`], [`Migrate`], [`Swap`], [`Rollback`], [`Finalize`], [`DescribeMigration`], [`Ingest`], [`Crawl`], [`RegisterHive`] |
 //! | [`compact`] | [`Compact`] |
 //! | [`verify`] | [`Verify`] |
 //! | [`engines`] | work that runs elsewhere: [`Athena`](engines::Athena) |
@@ -74,8 +74,8 @@ pub use calve_xml as xml;
 
 pub use calve_compact::Compact;
 pub use calve_migrate::{
-    AddFiles, Assess, Crawl, Ctas, Finalize, Ingest, Migrate, RegisterHive, Rollback, Snapshot,
-    Swap, Sync,
+    AddFiles, Assess, Crawl, Ctas, DescribeMigration, Finalize, Ingest, Migrate, RegisterHive,
+    Rollback, Snapshot, Swap, Sync,
 };
 pub use calve_query::Session;
 pub use calve_table::{DropTable, RegisterTable};

@@ -1,6 +1,8 @@
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
-use super::{Int96Flag, OnUnsafeFlag, key_value};
+use super::{Int96Flag, LevelFlag, OnUnsafeFlag, key_value};
 
 /// Flags of `calve snapshot`.
 #[derive(Debug, Args)]
@@ -83,6 +85,31 @@ pub(crate) struct RollbackFlags {
     /// Undo it though others have committed to the table since; their rows are then no longer seen
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// Flags of `calve report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportFlags {
+    /// The migration's id, as its report and `calve show TABLE --migrations` have it
+    pub(crate) migration_id: String,
+    /// A file for the page; the facts are printed, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// How closely source and table are compared for it
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "counts",
+        conflicts_with = "no_verify"
+    )]
+    pub(crate) level: LevelFlag,
+    /// Compare nothing: no data file is opened
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+    /// What requests cost, in dollars, instead of the list prices of us-east-1: `list`, `put` and
+    /// `get` a thousand, `glue` a million, `athena` a terabyte (repeatable)
+    #[arg(long, value_name = "WHAT=DOLLARS", value_parser = key_value)]
+    pub(crate) price: Vec<(String, String)>,
 }
 
 /// Flags of `calve finalize`.

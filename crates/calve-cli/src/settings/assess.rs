@@ -75,7 +75,7 @@ fn size(text: String) -> Result<u64, Error> {
 }
 
 /// The list prices, but for those that were given.
-fn prices(given: Vec<(String, String)>) -> Result<Prices, Error> {
+pub(super) fn prices(given: Vec<(String, String)>) -> Result<Prices, Error> {
     let mut prices = Prices::default();
     for (what, text) in given {
         let place = match what.as_str() {

@@ -1,12 +1,17 @@
+use std::path::PathBuf;
+
 use calve::base::{Location, Properties, TableIdent};
+use calve::migrate::assess::Prices;
 use calve::migrate::journal::MigrationId;
 use calve::migrate::{Int96, OnUnsafe};
 use calve::verify::Level;
 
+use super::assess::prices;
+use super::verify::level;
 use super::{Error, Settings, SourceSettings};
 use crate::flags::{
-    FinalizeFlags, Int96Flag, MigrateFlags, OnUnsafeFlag, ProofFlag, RollbackFlags, SnapshotFlags,
-    SwapFlags,
+    FinalizeFlags, Int96Flag, MigrateFlags, OnUnsafeFlag, ProofFlag, ReportFlags, RollbackFlags,
+    SnapshotFlags, SwapFlags,
 };
 
 /// What `calve snapshot` is told.
@@ -149,6 +154,30 @@ impl FinalizeSettings {
             id: migration_id(&flags.migration_id)?,
             drop_backup: flags.drop_backup,
             own_files: !flags.keep_gc,
+        })
+    }
+}
+
+/// What `calve report` is told.
+#[derive(Debug, Clone)]
+pub(crate) struct ReportSettings {
+    pub(crate) id: MigrationId,
+    pub(crate) out: Option<PathBuf>,
+    pub(crate) level: Option<Level>,
+    pub(crate) prices: Prices,
+}
+
+impl ReportSettings {
+    /// Decides what the flags mean.
+    ///
+    /// # Errors
+    /// When the id is none, or a price means nothing.
+    pub(crate) fn resolve(flags: ReportFlags) -> Result<Self, Error> {
+        Ok(Self {
+            id: migration_id(&flags.migration_id)?,
+            out: flags.out,
+            level: (!flags.no_verify).then(|| level(flags.level)),
+            prices: prices(flags.price)?,
         })
     }
 }

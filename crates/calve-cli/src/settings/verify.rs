@@ -34,7 +34,7 @@ pub(crate) struct RowSettings {
 
 impl VerifySettings {
     /// The whole of a source against the current state of a table.
-    pub(super) fn whole(source: SourceSettings, table: TableIdent, level: Level) -> Self {
+    pub(crate) fn whole(source: SourceSettings, table: TableIdent, level: Level) -> Self {
         Self {
             source,
             table,

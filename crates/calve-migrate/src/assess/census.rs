@@ -15,25 +15,12 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::partitions::Partitions;
 use super::report::{
-    Amount, Census, EXAMPLES_LIMIT, FoundFinding, InPlace, Key, SeenSchema, SizeBucket,
-    SkippedKind, StorageClass,
+    Amount, Census, EXAMPLES_LIMIT, FoundFinding, InPlace, Key, SeenSchema, SkippedKind,
+    StorageClass,
 };
+use super::sizes::Sizes;
 use crate::add_files::{Judged, Observer, Prepared, Verdict, code_name};
 use crate::{Error, Plan, REPORT_LIST_LIMIT, Result};
-
-const MIB: u64 = 1 << 20;
-
-/// The bounds of the size histogram, in bytes.
-const BOUNDS: [u64; 8] = [
-    MIB,
-    4 * MIB,
-    16 * MIB,
-    64 * MIB,
-    128 * MIB,
-    256 * MIB,
-    512 * MIB,
-    1024 * MIB,
-];
 
 /// Counts files while they are planned.
 #[derive(Debug)]
@@ -44,7 +31,7 @@ struct Counts {
     target_bytes: u64,
     cures: Option<CureCheck>,
     all: Amount,
-    sizes: [Amount; BOUNDS.len() + 1],
+    sizes: Sizes,
     small: Amount,
     records: u64,
     row_groups: u64,
@@ -114,7 +101,7 @@ impl Counter {
             target_bytes,
             cures: None,
             all: Amount::default(),
-            sizes: [Amount::default(); BOUNDS.len() + 1],
+            sizes: Sizes::default(),
             small: Amount::default(),
             records: 0,
             row_groups: 0,
@@ -166,7 +153,7 @@ impl Counter {
             partitions: lake.totals().partitions,
             partition_keys: lake.partition_keys().iter().map(key).collect(),
             columns: plan.columns.clone(),
-            sizes: buckets(&counts.sizes),
+            sizes: counts.sizes.buckets(),
             target_file_bytes: counts.target_bytes,
             small_files: counts.small,
             in_place: counts.in_place,
@@ -219,8 +206,7 @@ impl Counts {
     fn take(&mut self, judged: &Judged<'_>) {
         let file = judged.file;
         self.all.add(file.size);
-        let bucket = BOUNDS.iter().position(|bound| file.size < *bound);
-        self.sizes[bucket.unwrap_or(BOUNDS.len())].add(file.size);
+        self.sizes.add(file.size);
         if file.size < self.target_bytes {
             self.small.add(file.size);
         }
@@ -370,15 +356,6 @@ fn severity_name(severity: Severity) -> &'static str {
         Severity::Unsafe => "unsafe",
         Severity::Note => "note",
     }
-}
-
-fn buckets(sizes: &[Amount; BOUNDS.len() + 1]) -> Vec<SizeBucket> {
-    let bounds = BOUNDS.into_iter().map(Some).chain([None]);
-    let buckets = bounds.zip(sizes).map(|(below_bytes, amount)| SizeBucket {
-        below_bytes,
-        amount: *amount,
-    });
-    buckets.collect()
 }
 
 fn key(key: &calve_lake::PartitionKey) -> Key {

@@ -95,13 +95,13 @@ pub struct Cost {
 
 /// Where the lake lies, as far as it costs something.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    pub(super) is_s3: bool,
-    pub(super) is_glue: bool,
+pub(crate) struct Place {
+    pub(crate) is_s3: bool,
+    pub(crate) is_glue: bool,
 }
 
 /// Estimates the ways.
-pub(super) fn ways(census: &Census, place: Place, prices: Prices) -> Ways {
+pub(crate) fn ways(census: &Census, place: Place, prices: Prices) -> Ways {
     let listed = LISTINGS * pages(census, place);
     let partitions_asked = if place.is_glue && !census.partition_keys.is_empty() {
         LISTINGS * census.partitions.div_ceil(GLUE_PAGE).max(1)
@@ -176,6 +176,21 @@ fn pages(census: &Census, place: Place) -> u64 {
 }
 
 impl Cost {
+    /// What a look at all rows costs, by Athena.
+    pub(crate) fn of_scan(requests: u64, bytes: u64, is_s3: bool, prices: &Prices) -> Self {
+        let cost = Self {
+            get_requests: requests,
+            scanned_bytes: bytes,
+            athena_queries: u64::from(is_s3),
+            ..Self::default()
+        };
+        let place = Place {
+            is_s3,
+            is_glue: false,
+        };
+        cost.priced(place, prices)
+    }
+
     fn priced(mut self, place: Place, prices: &Prices) -> Self {
         if !place.is_s3 {
             (self.list_requests, self.get_requests, self.put_requests) = (0, 0, 0);

@@ -10,11 +10,12 @@
 mod advice;
 mod cache;
 mod census;
-mod cost;
+pub(crate) mod cost;
 mod ownership;
 mod page;
 mod partitions;
 mod report;
+mod sizes;
 
 use std::future::IntoFuture;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use crate::{AddFiles, DuplicateFiles, Int96, Result};
 use advice::Wording;
 use cache::Cache;
 use census::Counter;
+pub(crate) use sizes::Sizes;
 
 /// Files below this size count as small, unless said otherwise: a quarter of what Iceberg's writers aim at.
 pub const DEFAULT_TARGET_FILE_BYTES: u64 = calve_table::DEFAULT_TARGET_FILE_BYTES / 4;

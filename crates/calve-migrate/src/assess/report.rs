@@ -227,7 +227,7 @@ pub struct Caution {
 }
 
 impl Amount {
-    pub(super) fn add(&mut self, bytes: u64) {
+    pub(crate) fn add(&mut self, bytes: u64) {
         self.files += 1;
         self.bytes += bytes;
     }
