@@ -22,5 +22,6 @@ mod sql;
 mod sync;
 mod tables;
 mod tidy;
+mod upkeep;
 mod verify;
 mod xml;

@@ -32,7 +32,7 @@ pub use aws::sdk_config;
 use backend::BackendCatalog;
 pub use error::{Cause, Error, Result};
 pub use hive::{HiveColumn, HivePartition, HiveTable, Metastore};
-pub use metadata_file::read as read_metadata;
+pub use metadata_file::{read as read_metadata, read_document as read_metadata_document};
 pub use record::{
     ColumnRecord, EntryRecord, Parameters, PartitionRecord, SchemaReferenceRecord, SerdeRecord,
     SkewRecord, SortRecord, StorageRecord, TableRecord,

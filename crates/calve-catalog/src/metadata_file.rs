@@ -9,6 +9,7 @@ use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use iceberg::spec::TableMetadata;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::{Error, Result};
@@ -29,7 +30,19 @@ pub async fn read(storage: &Storage, location: &Location) -> Result<TableMetadat
     })
 }
 
-fn parse(bytes: &[u8]) -> Result<TableMetadata, crate::error::Cause> {
+/// Reads a metadata file as the document that it is, with what [`TableMetadata`] has no place for.
+///
+/// # Errors
+/// When the file cannot be read, or is no JSON.
+pub async fn read_document(storage: &Storage, location: &Location) -> Result<serde_json::Value> {
+    let bytes = storage.read(location).await?;
+    parse(&bytes).map_err(|source| Error::Metadata {
+        location: location.clone(),
+        source,
+    })
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, crate::error::Cause> {
     if !bytes.starts_with(&GZIP_MAGIC) {
         return Ok(serde_json::from_slice(bytes)?);
     }

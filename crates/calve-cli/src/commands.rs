@@ -7,10 +7,12 @@ mod completions;
 mod crawl;
 mod ctas;
 mod drop;
+mod expire_snapshots;
 mod finalize;
 mod man;
 mod migrate;
 mod register;
+mod remove_orphans;
 mod report;
 mod rollback;
 mod show;
@@ -19,6 +21,7 @@ mod sql;
 mod swap;
 mod sync;
 mod tables;
+mod upkeep;
 mod verify;
 mod xml;
 
@@ -80,6 +83,8 @@ pub(crate) fn split(cli: Cli) -> (Command, GlobalFlags) {
         Command::Report(command) => std::mem::take(&mut command.globals),
         Command::Ctas(command) => std::mem::take(&mut command.globals),
         Command::Compact(command) => std::mem::take(&mut command.globals),
+        Command::ExpireSnapshots(command) => std::mem::take(&mut command.globals),
+        Command::RemoveOrphans(command) => std::mem::take(&mut command.globals),
         Command::Verify(command) => std::mem::take(&mut command.globals),
         Command::Sync(command) => std::mem::take(&mut command.globals),
         Command::Crawl(command) => std::mem::take(&mut command.globals),
@@ -119,10 +124,15 @@ impl Context {
 
     /// Runs a command to its end, and tells what went wrong.
     pub(crate) fn run(&self, command: Command) -> ExitStatus {
-        let interrupted = if matches!(command, Command::Ctas(_)) {
-            "interrupted; the same command goes on after the last batch that was committed"
-        } else {
-            "interrupted; nothing was committed"
+        let interrupted = match command {
+            Command::Ctas(_) => {
+                "interrupted; the same command goes on after the last batch that was committed"
+            }
+            Command::ExpireSnapshots(_) => {
+                "interrupted; files of snapshots that expired already are left to `calve remove-orphans`"
+            }
+            Command::RemoveOrphans(_) => "interrupted; the same command deletes the rest",
+            _ => "interrupted; nothing was committed",
         };
         let result = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -235,6 +245,12 @@ impl Context {
             Command::Crawl(command) => Box::pin(crawl::crawl(self, *command.flags)).await,
             Command::Ctas(command) => Box::pin(ctas::ctas(self, *command.flags)).await,
             Command::Compact(command) => Box::pin(compact::compact(self, command.flags)).await,
+            Command::ExpireSnapshots(command) => {
+                Box::pin(expire_snapshots::expire_snapshots(self, command.flags)).await
+            }
+            Command::RemoveOrphans(command) => {
+                Box::pin(remove_orphans::remove_orphans(self, *command.flags)).await
+            }
             Command::Sql(command) => sql::sql(self, command.flags).await,
             Command::Tables(command) => tables::tables(self, command.flags).await,
             Command::Show(command) => show::show(self, command.flags).await,

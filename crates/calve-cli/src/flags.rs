@@ -6,6 +6,7 @@ mod crawl;
 mod ctas;
 mod migrate;
 mod reader;
+mod upkeep;
 mod xml;
 
 use std::path::PathBuf;
@@ -23,6 +24,9 @@ pub(crate) use migrate::{
     FinalizeFlags, MigrateFlags, ProofFlag, ReportFlags, RollbackFlags, SnapshotFlags, SwapFlags,
 };
 pub(crate) use reader::{ReaderFlag, ReaderFlags};
+pub(crate) use upkeep::{
+    CleanUpFlag, ExpireSnapshotsFlags, PrefixMismatchFlag, RemoveOrphansFlags,
+};
 pub(crate) use xml::{
     CompressionFlag, InferenceFlags, MixedTypesFlag, ModeFlag, NamespacesFlag, OnDriftFlag,
     ReadingFlags, XmlCommand, XmlConvertFlags, XmlFlags, XmlInferFlags,
@@ -86,6 +90,18 @@ pub(crate) enum Command {
     /// options; `--dry-run` tells. Files that others add meanwhile stay, and a group whose files others
     /// change is dropped. Running it again does nothing.
     Compact(WithGlobals<CompactFlags>),
+    /// Let old snapshots of a table expire, and delete the files that only they lead to
+    ///
+    /// The newest snapshot of each branch and those that tags name stay. The change of metadata is committed first;
+    /// files are deleted after that, if nothing that the table still has leads to them. Refused where the table does
+    /// not own its files (`gc.enabled=false`), unless with `--clean-up none`.
+    ExpireSnapshots(WithGlobals<ExpireSnapshotsFlags>),
+    /// Delete files in a table's folders that nobody needs
+    ///
+    /// What any snapshot refers to stays, and so do metadata files of the log, statistics, journals, files of runs
+    /// that have not ended, hidden files, files younger than 3 days, and those of other tables: tables in folders
+    /// below, and tables of the catalog that refer to files here. `--dry-run` tells why.
+    RemoveOrphans(WithGlobals<Box<RemoveOrphansFlags>>),
     /// Prove that a source and a table hold the same rows
     Verify(WithGlobals<Box<VerifyFlags>>),
     /// Bring a table in step with a lake that goes on changing

@@ -16,6 +16,7 @@ mod migrate;
 mod reader;
 mod source;
 mod sync;
+mod upkeep;
 mod verify;
 mod xml;
 
@@ -39,6 +40,7 @@ pub(crate) use migrate::{
 pub(crate) use reader::ReaderSettings;
 pub(crate) use source::SourceSettings;
 pub(crate) use sync::SyncSettings;
+pub(crate) use upkeep::{ExpireSnapshotsSettings, RemoveOrphansSettings};
 pub(crate) use verify::VerifySettings;
 pub(crate) use xml::{SchemaSettings, XmlConvertSettings, XmlSettings, XmlTarget};
 
@@ -239,10 +241,11 @@ fn log_filter(verbose: u8, environment: &Environment) -> String {
 
 /// A filter that shows calve's own crates from `level` on, and only warnings of others.
 fn crates_at(level: &str) -> String {
-    const CRATES: [&str; 10] = [
+    const CRATES: [&str; 11] = [
         "calve",
         "calve_catalog",
         "calve_cli",
+        "calve_compact",
         "calve_lake",
         "calve_migrate",
         "calve_query",

@@ -69,6 +69,87 @@ pub enum Error {
         /// Why the last one did.
         last: String,
     },
+    /// A snapshot is to expire that a branch or tag names.
+    #[error("snapshot {snapshot_id} cannot expire: it is named by `{}`", references.join("`, `"))]
+    Referenced {
+        /// The snapshot.
+        snapshot_id: i64,
+        /// The branches and tags.
+        references: Vec<String>,
+    },
+    /// The table has branches or tags that a commit would lose, since metadata of format version 1 have no place
+    /// for them here.
+    #[error("table {table} is of format version 1, and a commit would lose its branches and tags: {}", references.join(", "))]
+    LosesReferences {
+        /// The table.
+        table: calve_base::TableIdent,
+        /// The branches and tags.
+        references: Vec<String>,
+    },
+    /// Files are to be deleted that the table does not own.
+    #[error("table {table} does not own its files (gc.enabled=false), so none of them are deleted")]
+    NotOwner {
+        /// The table.
+        table: calve_base::TableIdent,
+    },
+    /// A journal cannot be read.
+    #[error("{location} is no journal of calve's: {source}")]
+    Journal {
+        /// The document.
+        location: Location,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Another table of the catalog cannot be read, so nobody knows which files are its.
+    #[error("table {table} cannot be read, whose files may be in the same folder: {source}")]
+    OtherTable {
+        /// The other table.
+        table: calve_base::TableIdent,
+        /// Why not.
+        #[source]
+        source: Box<Self>,
+    },
+    /// A Hive-style table has the same folder, or one around it.
+    #[error(
+        "the files in {folder} are those of the Hive-style table {other}, too, so that none are orphans of {table} for certain"
+    )]
+    SharedFolder {
+        /// The table.
+        table: calve_base::TableIdent,
+        /// The other table.
+        other: calve_base::TableIdent,
+        /// Its folder.
+        folder: Location,
+    },
+    /// Files are to be removed that a writer may be about to commit.
+    #[error(
+        "files that are younger than 24 hours may be about to be committed, and are not removed"
+    )]
+    TooYoung,
+    /// Files are named by the table with another scheme or authority than they are listed with.
+    #[error("{count} files may be those of {table} or not: it names {file} with {named}")]
+    PrefixMismatch {
+        /// The table.
+        table: calve_base::TableIdent,
+        /// How many.
+        count: usize,
+        /// The first, as it was listed.
+        file: String,
+        /// What the table names it with.
+        named: String,
+    },
+    /// Snapshots expired, and nobody can say which of their files can go.
+    #[error("{snapshots} snapshots of {table} expired, but their files were not deleted: {source}")]
+    CleanUp {
+        /// The table.
+        table: calve_base::TableIdent,
+        /// How many snapshots.
+        snapshots: usize,
+        /// Why not.
+        #[source]
+        source: Box<Self>,
+    },
     /// A part of the work was stopped from outside.
     #[error("the run was stopped")]
     Stopped,
@@ -96,7 +177,38 @@ impl Failure for Error {
                 "nothing was committed; the table has a file whose manifest is wrong: `calve verify` tells more"
                     .to_owned(),
             ),
+            Self::Referenced { .. } => Some(
+                "choose another snapshot, or take the branch or tag away first".to_owned(),
+            ),
+            Self::NotOwner { .. } => Some(
+                "other tables may read them; `calve finalize` gives the files of a migration to its table, and \
+                 `--clean-up none` leaves all files where they are"
+                    .to_owned(),
+            ),
+            Self::LosesReferences { .. } => {
+                Some("upgrade the table to format version 2 first".to_owned())
+            }
+            Self::OtherTable { .. } => Some(
+                "make it readable, or take its entry out of the catalog; `--skip-other-tables` does not look at it"
+                    .to_owned(),
+            ),
+            Self::SharedFolder { .. } => Some(
+                "take the other table's entry out of the catalog, or remove them with `--force`"
+                    .to_owned(),
+            ),
+            Self::TooYoung => Some(
+                "name an earlier time, or `--force` it while nobody writes".to_owned(),
+            ),
+            Self::PrefixMismatch { .. } => Some(
+                "say with `--equal-schemes` or `--equal-authorities` what is the same, or with \
+                 `--prefix-mismatch-mode` what becomes of such files"
+                    .to_owned(),
+            ),
+            Self::CleanUp { .. } => {
+                Some("`calve remove-orphans` deletes them once the cause is gone".to_owned())
+            }
             Self::Location(_)
+            | Self::Journal { .. }
             | Self::Option { .. }
             | Self::Strategy { .. }
             | Self::Stopped => None,

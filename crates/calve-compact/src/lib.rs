@@ -12,12 +12,15 @@
 //!
 //! The crate knows no lake: it reads and writes tables.
 
+mod clean_up;
 mod commit;
 mod compact;
 mod dangling;
 mod error;
+pub mod expire;
 pub mod options;
 mod ordered_rows;
+pub mod orphans;
 mod pack;
 pub mod plan;
 mod rewrite;
@@ -25,8 +28,11 @@ mod strategy;
 mod z_order;
 
 pub use calve_table::{SortBy, SortByError};
+pub use clean_up::{FileKind, UnreachableFile};
 pub use compact::{Compact, Report};
 pub use error::{Error, Result};
+pub use expire::{CleanUpLevel, ExpireSnapshots};
 pub use options::RewriteOptions;
+pub use orphans::{PrefixMismatchMode, RemoveOrphans};
 pub use plan::{FileGroup, LeftAlone, LeftFile, Plan};
 pub use strategy::Strategy;

@@ -10,17 +10,14 @@ use calve_storage::Storage;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use iceberg::spec::{DataContentType, Manifest, ManifestFile, ManifestList, TableMetadata};
+use iceberg::spec::{DataContentType, Manifest, ManifestFile, ManifestList};
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::{Error, Result};
+use crate::{Error, Result, owns_files, statistics_files};
 
 /// How many files are read or deleted at once.
 pub const DEFAULT_CONCURRENCY: usize = 32;
-
-/// The property that tells whether a table owns its files.
-const GC_ENABLED: &str = "gc.enabled";
 
 /// What a drop would take away.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -151,12 +148,7 @@ impl DropTable {
     /// Loads the table, if it owns its files.
     async fn owned_table(&self) -> Result<Table> {
         let table = self.catalog.load_table(&self.ident).await?;
-        let owns_files = table
-            .metadata()
-            .properties()
-            .get(GC_ENABLED)
-            .is_none_or(|value| !value.eq_ignore_ascii_case("false"));
-        if owns_files {
+        if owns_files(table.metadata()) {
             Ok(table)
         } else {
             Err(Error::FilesNotOwned {
@@ -249,7 +241,10 @@ impl Reachable {
                 .map(|snapshot| snapshot.manifest_list().to_owned())
                 .filter(|location| !location.is_empty())
                 .collect(),
-            statistics: statistics(metadata),
+            statistics: statistics_files(metadata)
+                .into_iter()
+                .map(|(_, path)| path)
+                .collect(),
             metadata_files: metadata
                 .metadata_log()
                 .iter()
@@ -390,15 +385,4 @@ pub async fn discard_metadata(storage: &Storage, metadata: &Location) -> Result<
     }
     storage.delete(metadata).await?;
     Ok(())
-}
-
-/// The statistics files of a table and its partitions.
-fn statistics(metadata: &TableMetadata) -> Vec<String> {
-    let of_table = metadata
-        .statistics_iter()
-        .map(|file| file.statistics_path.clone());
-    let of_partitions = metadata
-        .partition_statistics_iter()
-        .map(|file| file.statistics_path.clone());
-    of_table.chain(of_partitions).collect()
 }

@@ -3,7 +3,7 @@
 use calve_catalog::Table;
 use iceberg::spec::SnapshotRef;
 
-use crate::metadata_tables::references;
+use crate::references::references;
 use crate::{Error, Result};
 
 /// Finds the snapshot that a reader asks for.

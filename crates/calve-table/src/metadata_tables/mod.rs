@@ -26,8 +26,6 @@ use iceberg::spec::{
     ManifestContentType, ManifestFile, SnapshotRef, TableMetadata, TableMetadataRef,
 };
 
-pub(crate) use log::references;
-
 use crate::file_set::DEFAULT_MANIFEST_CONCURRENCY;
 use crate::manifests::load_manifests;
 use crate::{Error, Result};
