@@ -147,6 +147,33 @@ fn rows_are_sorted() {
     }
 }
 
+#[test]
+fn a_table_without_delete_files_has_none_to_rewrite() {
+    let sandbox = six_files();
+    assert_snapshot!(sandbox.run(&["rewrite-deletes", "db.t"]), @"
+    exit 0
+    --- stdout ---
+    snapshot   none: there is nothing to do
+    rewritten  0 files (0 B)
+    added      0 files (0 B)
+    dropped    0 positions
+    --- stderr ---
+    ");
+    let plan = sandbox.json(&[
+        "rewrite-deletes",
+        "db.t",
+        "--dry-run",
+        "--min-input-files",
+        "2",
+    ]);
+    assert_eq!(plan["groups"], json!([]));
+    let wrong = sandbox.run(&["rewrite-deletes", "db.t", "--option", "output-spec-id=0"]);
+    assert!(
+        wrong.contains("there is no option `output-spec-id`"),
+        "{wrong}"
+    );
+}
+
 /// Sizes of files hang on versions of libraries.
 fn hidden_sizes(text: &str) -> String {
     let sizes = regex::Regex::new(r"\d+(\.\d+)? (B|[KMG]iB)").unwrap();

@@ -14,6 +14,7 @@ mod migrate;
 mod register;
 mod remove_orphans;
 mod report;
+mod rewrite_deletes;
 mod rollback;
 mod show;
 mod snapshot;
@@ -85,6 +86,7 @@ pub(crate) fn split(cli: Cli) -> (Command, GlobalFlags) {
         Command::Compact(command) => std::mem::take(&mut command.globals),
         Command::ExpireSnapshots(command) => std::mem::take(&mut command.globals),
         Command::RemoveOrphans(command) => std::mem::take(&mut command.globals),
+        Command::RewriteDeletes(command) => std::mem::take(&mut command.globals),
         Command::Verify(command) => std::mem::take(&mut command.globals),
         Command::Sync(command) => std::mem::take(&mut command.globals),
         Command::Crawl(command) => std::mem::take(&mut command.globals),
@@ -250,6 +252,9 @@ impl Context {
             }
             Command::RemoveOrphans(command) => {
                 Box::pin(remove_orphans::remove_orphans(self, *command.flags)).await
+            }
+            Command::RewriteDeletes(command) => {
+                Box::pin(rewrite_deletes::rewrite_deletes(self, command.flags)).await
             }
             Command::Sql(command) => sql::sql(self, command.flags).await,
             Command::Tables(command) => tables::tables(self, command.flags).await,

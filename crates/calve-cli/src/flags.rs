@@ -6,6 +6,7 @@ mod crawl;
 mod ctas;
 mod migrate;
 mod reader;
+mod rewrite_deletes;
 mod upkeep;
 mod xml;
 
@@ -24,6 +25,7 @@ pub(crate) use migrate::{
     FinalizeFlags, MigrateFlags, ProofFlag, ReportFlags, RollbackFlags, SnapshotFlags, SwapFlags,
 };
 pub(crate) use reader::{ReaderFlag, ReaderFlags};
+pub(crate) use rewrite_deletes::RewriteDeletesFlags;
 pub(crate) use upkeep::{
     CleanUpFlag, ExpireSnapshotsFlags, PrefixMismatchFlag, RemoveOrphansFlags,
 };
@@ -102,6 +104,11 @@ pub(crate) enum Command {
     /// that have not ended, hidden files, files younger than 3 days, and those of other tables: tables in folders
     /// below, and tables of the catalog that refer to files here. `--dry-run` tells why.
     RemoveOrphans(WithGlobals<Box<RemoveOrphansFlags>>),
+    /// Rewrite small position delete files of a table as larger ones, or as deletion vectors
+    ///
+    /// Positions of data files that are gone are dropped. In a table of format version 3 all position deletes
+    /// become deletion vectors. No row changes, and running it again does nothing.
+    RewriteDeletes(WithGlobals<RewriteDeletesFlags>),
     /// Prove that a source and a table hold the same rows
     Verify(WithGlobals<Box<VerifyFlags>>),
     /// Bring a table in step with a lake that goes on changing

@@ -14,6 +14,7 @@ mod error;
 mod file;
 mod migrate;
 mod reader;
+mod rewrite_deletes;
 mod source;
 mod sync;
 mod upkeep;
@@ -38,6 +39,7 @@ pub(crate) use migrate::{
     SwapSettings,
 };
 pub(crate) use reader::ReaderSettings;
+pub(crate) use rewrite_deletes::RewriteDeletesSettings;
 pub(crate) use source::SourceSettings;
 pub(crate) use sync::SyncSettings;
 pub(crate) use upkeep::{ExpireSnapshotsSettings, RemoveOrphansSettings};

@@ -24,6 +24,8 @@ pub enum Error {
     NoSuchOption {
         /// How it was called.
         name: String,
+        /// Those that there are.
+        names: &'static [&'static str],
     },
     /// An option has a value that it cannot have.
     #[error("option {name}={value}: {problem}")]
@@ -165,10 +167,9 @@ impl Failure for Error {
             Self::Table(error) => error.hint(),
             Self::Query(error) => error.hint(),
             Self::Storage(error) => error.hint(),
-            Self::NoSuchOption { .. } => Some(format!(
-                "the options are {}",
-                crate::options::NAMES.join(", ")
-            )),
+            Self::NoSuchOption { names, .. } => {
+                Some(format!("the options are {}", names.join(", ")))
+            }
             Self::TooManyFailures { .. } => Some(
                 "run it again when fewer others write, or raise partial-progress.max-failed-commits"
                     .to_owned(),

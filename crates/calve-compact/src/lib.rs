@@ -9,6 +9,7 @@
 //! * [`Compact`] carries a plan out: each group is read with its deletes applied, written anew at the
 //!   table's target size, in the order that a [`Strategy`] says, and committed beside whatever other
 //!   writers do.
+//! * [`RewriteDeletes`] makes fewer and larger files of position deletes, or deletion vectors.
 //!
 //! The crate knows no lake: it reads and writes tables.
 
@@ -24,6 +25,7 @@ pub mod orphans;
 mod pack;
 pub mod plan;
 mod rewrite;
+pub mod rewrite_deletes;
 mod strategy;
 mod z_order;
 
@@ -35,4 +37,5 @@ pub use expire::{CleanUpLevel, ExpireSnapshots};
 pub use options::RewriteOptions;
 pub use orphans::{PrefixMismatchMode, RemoveOrphans};
 pub use plan::{FileGroup, LeftAlone, LeftFile, Plan};
+pub use rewrite_deletes::RewriteDeletes;
 pub use strategy::Strategy;

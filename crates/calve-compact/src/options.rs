@@ -38,6 +38,20 @@ pub const NAMES: &[&str] = &[
     "max-output-size",
 ];
 
+/// The table property that says how large delete files should be, and what it is unless said otherwise.
+const DELETE_TARGET: (&str, u64) = ("write.delete.target-file-size-bytes", 64 * 1024 * 1024);
+
+/// Those of them that rewriting delete files has.
+const OF_DELETES: &[&str] = &[
+    "target-file-size-bytes",
+    "min-file-size-bytes",
+    "max-file-size-bytes",
+    "min-input-files",
+    "max-file-group-size-bytes",
+    "max-file-group-input-files",
+    "rewrite-all",
+];
+
 /// Those of them that mean something only where rows are sorted.
 const OF_SORT: &[&str] = &["compression-factor", "shuffle-partitions-per-file"];
 
@@ -122,13 +136,34 @@ impl RewriteOptions {
         given: &BTreeMap<String, String>,
         table: &std::collections::HashMap<String, String>,
     ) -> Result<Self> {
-        if let Some(name) = given.keys().find(|name| !NAMES.contains(&name.as_str())) {
-            return Err(Error::NoSuchOption { name: name.clone() });
+        let target = (TARGET_PROPERTY, DEFAULT_TARGET_FILE_BYTES);
+        Self::with_target((given, NAMES), table, target)
+    }
+
+    /// The same for rewriting delete files, which has fewer options.
+    ///
+    /// # Errors
+    /// As [`RewriteOptions::new`].
+    pub(crate) fn for_deletes(
+        given: &BTreeMap<String, String>,
+        table: &std::collections::HashMap<String, String>,
+    ) -> Result<Self> {
+        Self::with_target((given, OF_DELETES), table, DELETE_TARGET)
+    }
+
+    fn with_target(
+        (given, names): (&BTreeMap<String, String>, &'static [&'static str]),
+        table: &std::collections::HashMap<String, String>,
+        (property, default): (&str, u64),
+    ) -> Result<Self> {
+        if let Some(name) = given.keys().find(|name| !names.contains(&name.as_str())) {
+            let name = name.clone();
+            return Err(Error::NoSuchOption { name, names });
         }
         let given = Given(given);
-        let target = match table.get(TARGET_PROPERTY) {
-            Some(text) => parse(TARGET_PROPERTY, text)?,
-            None => DEFAULT_TARGET_FILE_BYTES,
+        let target = match table.get(property) {
+            Some(text) => parse(property, text)?,
+            None => default,
         };
         let target = given.number("target-file-size-bytes", target)?;
         let max_commits = given.number("partial-progress.max-commits", 10)?;

@@ -55,6 +55,8 @@ pub enum Reason {
     ManyDeletes,
     /// Of a file, `delete-ratio-threshold` is deleted.
     HighDeleteRatio,
+    /// Position delete files are to become deletion vectors.
+    DeletionVectors,
 }
 
 /// Why a file stays as it is.

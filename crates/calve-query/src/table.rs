@@ -1,6 +1,6 @@
 //! Iceberg tables as DataFusion tables.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -18,9 +18,12 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use iceberg::spec::{PartitionSpec, Schema, SnapshotRef, Transform};
+use roaring::RoaringTreemap;
 
 use crate::plan::{Planner, PrimitiveColumns, file_filter, top_level};
-use crate::read::{Filters, ScanFile, ScanTable, TableColumns, Wanted, plan, support};
+use crate::read::{
+    DeleteFile, Filters, ScanFile, ScanTable, TableColumns, Wanted, plan, positions_in, support,
+};
 use crate::sql::{Version, snapshot_at};
 use crate::{Error, Result};
 
@@ -158,6 +161,23 @@ impl IcebergTable {
             scan: Arc::clone(&self.scan),
             files: planner.listed(files)?,
         })
+    }
+
+    /// Reads a position delete file of the table: the deleted positions of each data file that it names, by the
+    /// files' canonical locations. Of other delete files, nothing.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is malformed.
+    pub async fn deleted_positions(
+        &self,
+        delete: &calve_table::DeleteFile,
+    ) -> Result<HashMap<String, RoaringTreemap>> {
+        let wrong = |problem| Error::Table {
+            ident: self.table.ident().clone(),
+            problem,
+        };
+        let delete = DeleteFile::new(&delete.file).map_err(wrong)?;
+        Ok(positions_in(&self.scan, &delete).await?)
     }
 
     /// Says of data files whether they may have rows of which a condition in SQL is true.

@@ -59,6 +59,11 @@ impl DeleteFile {
         DeleteKey::of(&self.file)
     }
 
+    /// The one data file that its deletes are of, where that is known without reading it.
+    pub fn data_file(&self) -> Option<String> {
+        only_data_file(&self.file)
+    }
+
     /// Whether all its deletes are of one data file, as far as is known without reading it.
     pub fn concerns_one_file(&self) -> bool {
         only_data_file(&self.file).is_some()

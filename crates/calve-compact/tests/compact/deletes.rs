@@ -2,8 +2,12 @@
 
 use iceberg::spec::FormatVersion;
 
-use crate::check_fixed;
+use calve_compact::RewriteDeletes;
+use calve_table::Transaction;
+
+use crate::lineage::lineage;
 use crate::world::{Change, World};
+use crate::{check_fixed, ident, read};
 
 /// Deletes of a whole partition stay while they may apply, and go when they do not.
 #[tokio::test(flavor = "multi_thread")]
@@ -70,5 +74,126 @@ async fn any_threshold_comes_to_an_end() {
         assert!(world.delete_files().await > 0);
         world.check("rewritten").await;
         check_fixed(compact).await;
+    }
+}
+
+fn rewrite_deletes(world: &World) -> RewriteDeletes {
+    RewriteDeletes::new(std::sync::Arc::clone(&world.catalog), ident())
+        .with_option("min-input-files", "2")
+}
+
+/// Deletes of several commits, by file and by partition, some of them of files that are gone.
+async fn with_deletes(is_partitioned: bool) -> World {
+    let world = World::new(FormatVersion::V2, is_partitioned).await;
+    for rest in 0..4 {
+        world.change(&Change::Append(40)).await;
+        let positions = Change::Positions {
+            rest,
+            of: 7,
+            age: 0,
+            by_file: rest % 2 == 0,
+        };
+        world.change(&positions).await;
+    }
+    // Its deletes are of a file that is gone.
+    let one = world.compact().with_option("rewrite-all", "true");
+    one.with_where("id < 30 AND p = 1").await.unwrap();
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delete_files_become_fewer() {
+    for is_partitioned in [false, true] {
+        let world = with_deletes(is_partitioned).await;
+        let before = world.delete_files().await;
+        let plan = rewrite_deletes(&world).plan().await.unwrap();
+        assert!(!plan.groups.is_empty());
+        let report = rewrite_deletes(&world).await.unwrap();
+        let after = world.delete_files().await as u64;
+        assert_eq!(report.added_delete_files_count, after);
+        assert_eq!(report.rewritten_delete_files_count, before as u64);
+        assert!(report.dropped_positions_count > 0, "{report:?}");
+        assert!(after <= 3, "{report:?}");
+        world.check("rewritten").await;
+        let again = rewrite_deletes(&world).await.unwrap();
+        assert_eq!(again, calve_compact::rewrite_deletes::Report::default());
+        let table = world.table().await;
+        let found = ["duckdb", "pyiceberg"].map(|reader| read(reader, &table)["rows"].clone());
+        assert_eq!(found[0], found[1]);
+        assert_eq!(found[0].as_array().unwrap().len(), world.len());
+        let unknown = rewrite_deletes(&world).with_option("rewrite-job-order", "none");
+        assert!(unknown.plan().await.is_err());
+        // A data file goes with its deletes as before.
+        let all = world.compact().with_option("rewrite-all", "true");
+        all.await.unwrap();
+        world.check("compacted").await;
+    }
+}
+
+/// What does not fit into one file becomes several, and with a delete file for each data file there is an end to it,
+/// too.
+#[tokio::test(flavor = "multi_thread")]
+async fn delete_files_of_other_sizes() {
+    let world = with_deletes(false).await;
+    world.change(&Change::Append(20_000)).await;
+    for rest in 0..2 {
+        let positions = Change::Positions {
+            rest,
+            of: 3,
+            age: 0,
+            by_file: false,
+        };
+        world.change(&positions).await;
+    }
+    let small = || {
+        rewrite_deletes(&world)
+            .with_option("target-file-size-bytes", "6000")
+            .with_option("min-file-size-bytes", "3000")
+            .with_option("max-file-size-bytes", "12000")
+    };
+    let report = small().await.unwrap();
+    assert!(report.added_delete_files_count > 1, "{report:?}");
+    world.check("small").await;
+    assert_eq!(small().await.unwrap().snapshot_id, None);
+    let granularity = ("write.delete.granularity".to_owned(), "file".to_owned());
+    Transaction::new(std::sync::Arc::clone(&world.catalog), world.table().await)
+        .with_properties([granularity].into())
+        .await
+        .unwrap();
+    let by_file = || rewrite_deletes(&world).with_option("rewrite-all", "true");
+    by_file().await.unwrap();
+    world.check("by file").await;
+    assert_eq!(rewrite_deletes(&world).await.unwrap().snapshot_id, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn position_deletes_become_deletion_vectors() {
+    for is_partitioned in [false, true] {
+        let world = with_deletes(is_partitioned).await;
+        Transaction::new(std::sync::Arc::clone(&world.catalog), world.table().await)
+            .with_metadata_change(std::sync::Arc::new(|_, builder| {
+                Ok(builder.upgrade_format_version(FormatVersion::V3)?)
+            }))
+            .await
+            .unwrap();
+        world.change(&Change::Append(10)).await;
+        let before = lineage(&world.catalog).await;
+        let report = rewrite_deletes(&world).await.unwrap();
+        assert!(report.added_delete_files_count > 1, "{report:?}");
+        world.check("vectors").await;
+        assert_eq!(lineage(&world.catalog).await, before);
+        let vectors = world.delete_files().await as u64;
+        assert_eq!(vectors, report.added_delete_files_count);
+        let table = world.table().await;
+        let found = read("duckdb", &table);
+        assert_eq!(found["rows"].as_array().unwrap().len(), world.len());
+        assert_eq!(rewrite_deletes(&world).await.unwrap().snapshot_id, None);
+        // Vectors go with their data files.
+        let all = world.compact().with_option("rewrite-all", "true");
+        let report = all.await.unwrap();
+        assert_eq!(report.removed_delete_files_count, vectors);
+        assert_eq!(world.delete_files().await, 0);
+        world.check("compacted").await;
+        assert_eq!(lineage(&world.catalog).await, before);
     }
 }

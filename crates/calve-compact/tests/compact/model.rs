@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use calve_compact::{Compact, Strategy};
+use calve_base::Progress;
+use calve_compact::{Compact, Error, RewriteDeletes, Strategy};
 use iceberg::spec::FormatVersion;
 use proptest::prelude::{ProptestConfig, any, prop, prop_oneof, proptest};
 use proptest::strategy::Strategy as _;
 
-use crate::check_fixed;
 use crate::lineage::lineage;
 use crate::races::meanwhile;
 use crate::world::{Change, World};
+use crate::{check_fixed, ident};
 
 /// A compaction, and what others do while it runs.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ struct Run {
 enum Step {
     Change(Change),
     Run(Run),
+    /// Delete files are rewritten, and others do something meanwhile.
+    Deletes(Vec<Change>),
 }
 
 fn change() -> impl proptest::strategy::Strategy<Value = Change> {
@@ -59,6 +62,20 @@ fn run() -> impl proptest::strategy::Strategy<Value = Run> {
     })
 }
 
+fn deletes() -> impl proptest::strategy::Strategy<Value = Step> {
+    prop::collection::vec(change(), 0..2).prop_map(Step::Deletes)
+}
+
+/// Lets others do something when the first work is done.
+fn beside(world: &Arc<World>, others: &[Change]) -> Arc<dyn Progress> {
+    let (others, world) = (others.to_vec(), Arc::clone(world));
+    meanwhile(move || async move {
+        for change in &others {
+            world.change(change).await;
+        }
+    })
+}
+
 fn with(mut compact: Compact, run: &Run, keeps: impl Fn(&str) -> bool) -> Compact {
     for (name, value) in run.options.iter().filter(|(name, _)| keeps(name)) {
         compact = compact.with_option(*name, *value);
@@ -82,31 +99,56 @@ async fn check_lineage(world: &World, before: &[String]) {
     }
 }
 
+/// A conflict is an outcome, too: the rows are what they were. Anything else is none.
+#[track_caller]
+fn check_conflict(error: &Error) {
+    let is_conflict = matches!(
+        error,
+        Error::TooManyFailures { .. }
+            | Error::Table(
+                calve_table::Error::FilesGone { .. }
+                    | calve_table::Error::NewDeletes { .. }
+                    | calve_table::Error::BaseChanged { .. }
+            )
+    );
+    assert!(is_conflict, "{error}");
+}
+
 async fn play(world: Arc<World>, steps: Vec<Step>) {
     for (number, step) in steps.iter().enumerate() {
         let before = lineage(&world.catalog).await;
         match step {
             Step::Change(change) => world.change(change).await,
+            Step::Deletes(_) => {}
             Step::Run(run) => {
-                let (others, beside) = (run.others.clone(), Arc::clone(&world));
-                let progress = meanwhile(move || async move {
-                    for change in &others {
-                        beside.change(change).await;
-                    }
-                });
+                let progress = beside(&world, &run.others);
                 let compact = with(world.compact(), run, |_| true).with_progress(progress);
-                // A conflict is an outcome, too: the rows are what they were.
-                if let Ok(report) = compact.await {
-                    assert_eq!(
+                match compact.await {
+                    Ok(report) => assert_eq!(
                         report.failed_data_files_count > 0,
                         !report.failures.is_empty()
-                    );
+                    ),
+                    Err(error) => check_conflict(&error),
                 }
+            }
+        }
+        if let Step::Deletes(others) = step {
+            let rewrite = RewriteDeletes::new(Arc::clone(&world.catalog), ident())
+                .with_option("min-input-files", "2")
+                .with_progress(beside(&world, others));
+            if let Err(error) = rewrite.await {
+                check_conflict(&error);
             }
         }
         world.check(&format!("step {number}: {step:?}")).await;
         check_lineage(&world, &before).await;
     }
+    let deletes = || {
+        RewriteDeletes::new(Arc::clone(&world.catalog), ident()).with_option("min-input-files", "2")
+    };
+    deletes().await.unwrap();
+    world.check("deletes").await;
+    assert_eq!(deletes().await.unwrap().snapshot_id, None);
     // In peace, there is an end to it; with groups of few files it takes as many runs as they need to become one.
     let ends = |name: &str| !["rewrite-all", "max-file-group-input-files"].contains(&name);
     for step in steps {
@@ -125,7 +167,7 @@ proptest! {
     fn rows_are_what_was_committed(
         is_partitioned in any::<bool>(),
         steps in prop::collection::vec(
-            prop_oneof![3 => change().prop_map(Step::Change), 2 => run().prop_map(Step::Run)],
+            prop_oneof![3 => change().prop_map(Step::Change), 2 => run().prop_map(Step::Run), 1 => deletes()],
             1..9,
         ),
     ) {
@@ -141,7 +183,7 @@ proptest! {
     fn rows_of_version_3_keep_their_ids(
         is_partitioned in any::<bool>(),
         steps in prop::collection::vec(
-            prop_oneof![3 => change().prop_map(Step::Change), 2 => run().prop_map(Step::Run)],
+            prop_oneof![3 => change().prop_map(Step::Change), 2 => run().prop_map(Step::Run), 1 => deletes()],
             1..7,
         ),
     ) {
@@ -151,8 +193,10 @@ proptest! {
             let mut steps = steps;
             steps.retain(|step| !matches!(step, Step::Change(change) if !is_allowed(change)));
             for step in &mut steps {
-                if let Step::Run(run) = step {
-                    run.others.retain(is_allowed);
+                match step {
+                    Step::Run(run) => run.others.retain(is_allowed),
+                    Step::Deletes(others) => others.retain(is_allowed),
+                    Step::Change(_) => {}
                 }
             }
             let world = World::new(FormatVersion::V3, is_partitioned).await;

@@ -314,6 +314,11 @@ impl World {
         assert_eq!(found, expected, "{what}");
     }
 
+    /// How many rows the table is to have.
+    pub(crate) fn len(&self) -> usize {
+        self.model.lock().unwrap().len()
+    }
+
     /// How many delete files the table has.
     pub(crate) async fn delete_files(&self) -> usize {
         let scan = Scan::new(self.table().await);

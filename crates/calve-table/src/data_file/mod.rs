@@ -36,9 +36,9 @@ use uuid::Uuid;
 
 use self::conform::conform;
 pub use self::parquet::DEFAULT_TARGET_FILE_BYTES;
-use self::parquet::{target_file_bytes, writer_properties};
-use self::paths::Paths;
-pub(crate) use self::paths::data_folder;
+use self::parquet::target_file_bytes;
+pub(crate) use self::parquet::writer_properties;
+pub(crate) use self::paths::{Paths, data_folder};
 use self::split::Splitter;
 use crate::row_lineage::{LAST_UPDATED_FIELD_ID, ROW_ID_FIELD_ID, with_row_lineage};
 use crate::{Error, Result};
@@ -480,7 +480,7 @@ impl Shape {
 }
 
 /// A writer of the store's as `parquet` wants it.
-struct Upload(Writer);
+pub(crate) struct Upload(pub(crate) Writer);
 
 impl AsyncFileWriter for Upload {
     fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, ::parquet::errors::Result<()>> {

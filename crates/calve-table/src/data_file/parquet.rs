@@ -35,7 +35,7 @@ pub(super) fn target_file_bytes(properties: &HashMap<String, String>) -> Result<
 }
 
 /// Makes the writer's properties of the table's.
-pub(super) fn writer_properties(
+pub(crate) fn writer_properties(
     properties: &HashMap<String, String>,
     schema: &Schema,
 ) -> Result<WriterProperties, DataError> {

@@ -20,7 +20,7 @@ const OBJECT_STORAGE: &str = "write.object-storage.enabled";
 
 /// Gives every new file a path of its own.
 #[derive(Debug)]
-pub(super) struct Paths {
+pub(crate) struct Paths {
     folder: Location,
     hashed: bool,
     /// The name and the type of each partition field.
@@ -31,7 +31,7 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    pub(super) fn new(
+    pub(crate) fn new(
         metadata: &TableMetadata,
         spec: &PartitionSpec,
         writer: String,
@@ -60,8 +60,17 @@ impl Paths {
     }
 
     /// The path of the next file of a partition.
-    pub(super) fn next(&mut self, partition: &Struct) -> Location {
-        let name = format!("{:05}-{}.parquet", self.next, self.writer);
+    pub(crate) fn next(&mut self, partition: &Struct) -> Location {
+        self.next_with_suffix(partition, "parquet")
+    }
+
+    /// The path of the next Puffin file of a partition.
+    pub(crate) fn next_puffin(&mut self, partition: &Struct) -> Location {
+        self.next_with_suffix(partition, "puffin")
+    }
+
+    fn next_with_suffix(&mut self, partition: &Struct, suffix: &str) -> Location {
+        let name = format!("{:05}-{}.{suffix}", self.next, self.writer);
         self.next += 1;
         let partition = self.partition(partition);
         let tail = if partition.is_empty() {

@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 pub(crate) use equality::{DeletedKeys, EqualityFilter};
 use positions::Positions;
-pub(crate) use positions::{access_plan, deleted_positions};
+pub(crate) use positions::{access_plan, deleted_positions, positions_in};
 
 /// The reserved field ids of a position delete file's columns (spec, "Position Delete Files").
 const FILE_PATH_ID: i32 = 2_147_483_546;

@@ -60,6 +60,15 @@ pub(crate) async fn deleted_positions(
     Ok(all)
 }
 
+/// What delete files of positions delete, by the canonical locations of data files.
+pub(crate) async fn positions_in(table: &ScanTable, delete: &DeleteFile) -> Result<Positions> {
+    let positions = match &delete.kind {
+        Kind::Positions(_) => read_positions(table, delete).await,
+        Kind::Vector { .. } | Kind::Equality { .. } => Ok(Positions::new()),
+    };
+    positions.map_err(|error| in_file(&delete.location, error))
+}
+
 /// The rows to read of a file, where some are deleted by position.
 pub(crate) async fn access_plan(
     deleted: &RoaringTreemap,
