@@ -206,3 +206,36 @@ fn orphans_go() {
     assert_eq!(report["deleted_files_count"], 6);
     check_readers(&sandbox, 2);
 }
+
+#[test]
+fn manifests_become_one() {
+    let sandbox = table(3, false);
+    let plan = sandbox.json(&["rewrite-manifests", "db.t", "--dry-run"]);
+    assert_eq!(plan["sets"][0]["manifests_count"], 3);
+    assert_eq!(plan["sets"][0]["reasons"], json!(["small"]));
+    let text = sandbox.run(&["rewrite-manifests", "db.t", "--dry-run"]);
+    assert!(
+        text.contains("3 files, into about 1: small manifests"),
+        "{text}"
+    );
+    assert_snapshot!(sandbox.run(&["rewrite-manifests", "db.t"]), @"
+    exit 0
+    --- stdout ---
+    snapshot       [SNAPSHOT]
+    rewritten      3 manifests
+    added          1 manifest
+    files in them  3
+    --- stderr ---
+    ");
+    check_readers(&sandbox, 3);
+    let again = sandbox.json(&["rewrite-manifests", "db.t"]);
+    assert_eq!(again["snapshot_id"], Value::Null);
+    let rows = sandbox.json(&["sql", "SELECT n FROM db.t ORDER BY n"]);
+    assert_eq!(rows, json!([{"n": 0}, {"n": 1}, {"n": 2}]));
+    assert_snapshot!(sandbox.run(&["rewrite-manifests", "db.t", "--sort-by", "n"]), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: option sort_by=n: partition spec 0 has no field of that name
+    ");
+}

@@ -15,6 +15,7 @@ mod register;
 mod remove_orphans;
 mod report;
 mod rewrite_deletes;
+mod rewrite_manifests;
 mod rollback;
 mod show;
 mod snapshot;
@@ -87,6 +88,7 @@ pub(crate) fn split(cli: Cli) -> (Command, GlobalFlags) {
         Command::ExpireSnapshots(command) => std::mem::take(&mut command.globals),
         Command::RemoveOrphans(command) => std::mem::take(&mut command.globals),
         Command::RewriteDeletes(command) => std::mem::take(&mut command.globals),
+        Command::RewriteManifests(command) => std::mem::take(&mut command.globals),
         Command::Verify(command) => std::mem::take(&mut command.globals),
         Command::Sync(command) => std::mem::take(&mut command.globals),
         Command::Crawl(command) => std::mem::take(&mut command.globals),
@@ -249,6 +251,9 @@ impl Context {
             Command::Compact(command) => Box::pin(compact::compact(self, command.flags)).await,
             Command::ExpireSnapshots(command) => {
                 Box::pin(expire_snapshots::expire_snapshots(self, command.flags)).await
+            }
+            Command::RewriteManifests(command) => {
+                Box::pin(rewrite_manifests::rewrite_manifests(self, command.flags)).await
             }
             Command::RemoveOrphans(command) => {
                 Box::pin(remove_orphans::remove_orphans(self, *command.flags)).await

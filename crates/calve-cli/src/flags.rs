@@ -28,6 +28,7 @@ pub(crate) use reader::{ReaderFlag, ReaderFlags};
 pub(crate) use rewrite_deletes::RewriteDeletesFlags;
 pub(crate) use upkeep::{
     CleanUpFlag, ExpireSnapshotsFlags, PrefixMismatchFlag, RemoveOrphansFlags,
+    RewriteManifestsFlags,
 };
 pub(crate) use xml::{
     CompressionFlag, InferenceFlags, MixedTypesFlag, ModeFlag, NamespacesFlag, OnDriftFlag,
@@ -92,6 +93,11 @@ pub(crate) enum Command {
     /// options; `--dry-run` tells. Files that others add meanwhile stay, and a group whose files others
     /// change is dropped. Running it again does nothing.
     Compact(WithGlobals<CompactFlags>),
+    /// List the files of a table in fewer manifests, those of near partitions together
+    ///
+    /// The manifests of one partition spec become those of `commit.manifest.target-size-bytes` (8 MiB). No file is
+    /// read or changed. Running it again does nothing.
+    RewriteManifests(WithGlobals<RewriteManifestsFlags>),
     /// Let old snapshots of a table expire, and delete the files that only they lead to
     ///
     /// The newest snapshot of each branch and those that tags name stay. The change of metadata is committed first;

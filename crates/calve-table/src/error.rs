@@ -201,6 +201,9 @@ pub enum Error {
         /// What the caller says.
         reason: Box<dyn Failure + Send + Sync>,
     },
+    /// There is nothing that a snapshot would change.
+    #[error("no manifest is worth writing anew")]
+    NothingToReplace,
     /// Nobody knows whether a commit took place, since the table could not be read afterwards.
     #[error("nobody knows whether the commit to table {ident} took place: {source}")]
     OutcomeUnknown {

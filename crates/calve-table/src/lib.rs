@@ -11,7 +11,8 @@
 //!   table's target size beside them. In memory is one open manifest a partition spec.
 //! * A [`SnapshotProducer`] says what a new snapshot consists of, given the table as it is. [`Append`]
 //!   is one. It is asked again when another writer commits first, and never redoes data work.
-//!   [`ReplaceFiles`] is another: it removes files, and may add some in the same snapshot.
+//!   [`ReplaceFiles`] is another: it removes files, and may add some in the same snapshot;
+//!   [`ReplaceManifests`] lists the same files in other manifests.
 //! * A [`Transaction`] is one commit: changes of metadata and at most one snapshot, of an existing
 //!   table or of one that is made by it. It retries, checks again, and cleans up after itself.
 //! * A [`FileSet`] finds duplicates in time that grows with the files on both sides, at 16 bytes each.
@@ -43,6 +44,7 @@ mod properties;
 mod references;
 pub mod register_table;
 mod replace;
+mod replace_manifests;
 mod roller;
 mod row_lineage;
 mod scan;
@@ -70,12 +72,14 @@ pub use live_files::{
 pub use manifest::{Bounds, ContentFile, Counts, Entry};
 pub use manifests::load_manifests;
 pub use new_table::NewTable;
+pub use partition::value_types as partition_value_types;
 pub use partition_by::{PartitionBy, PartitionByError, spelling};
 pub use position_deletes::{DeletedPositions, PositionDeleteWriter};
-pub use properties::DEFAULT_MANIFEST_TARGET_BYTES;
+pub use properties::{DEFAULT_MANIFEST_TARGET_BYTES, manifest_target_bytes};
 pub use references::references;
 pub use register_table::RegisterTable;
 pub use replace::{NewDeletes, ReplaceFiles};
+pub use replace_manifests::{ManifestGroup, ManifestSelection, ReplaceManifests};
 pub use roller::{ManifestRoller, WrittenManifests};
 pub use row_lineage::{
     LAST_UPDATED_COLUMN, LAST_UPDATED_FIELD_ID, ROW_ID_COLUMN, ROW_ID_FIELD_ID, with_row_lineage,

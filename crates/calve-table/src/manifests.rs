@@ -37,7 +37,7 @@ pub async fn load_manifests(storage: &Storage, snapshot: &Snapshot) -> Result<Ve
 }
 
 /// Opens one manifest.
-async fn open_manifest(
+pub(crate) async fn open_manifest(
     storage: &Storage,
     metadata: &TableMetadata,
     manifest: &ManifestFile,

@@ -35,10 +35,7 @@ pub(crate) fn partition_columns(
 
 /// The type of the values of each field of a spec; `None` where the column is in no schema of the
 /// table any more. The current schema is asked first, then the newest that has the column.
-pub(crate) fn value_types(
-    metadata: &TableMetadata,
-    spec: &PartitionSpec,
-) -> Vec<Option<PrimitiveType>> {
+pub fn value_types(metadata: &TableMetadata, spec: &PartitionSpec) -> Vec<Option<PrimitiveType>> {
     let fields = spec.fields().iter();
     fields
         .map(|field| {

@@ -56,8 +56,8 @@ pub(crate) fn metadata_folder(metadata: &TableMetadata) -> Result<Location> {
     }
 }
 
-/// The size at which the table's manifests are full.
-pub(crate) fn manifest_target_bytes(metadata: &TableMetadata) -> usize {
+/// The size at which the table's manifests are full, in bytes.
+pub fn manifest_target_bytes(metadata: &TableMetadata) -> usize {
     number(metadata, MANIFEST_TARGET_BYTES)
         .and_then(|bytes| usize::try_from(bytes).ok())
         .filter(|bytes| *bytes > 0)

@@ -476,6 +476,7 @@ impl ReplaceFiles {
             removed,
             changed_partitions: partitions.len() as u64,
             replaced_manifests: originals.len() as u64,
+            processed_entries: 0,
         }
     }
 }

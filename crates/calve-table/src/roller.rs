@@ -97,6 +97,26 @@ impl ManifestRoller {
         snapshot_id: i64,
         commit_uuid: Uuid,
     ) -> Result<Self> {
+        let full_bytes = properties::manifest_target_bytes(metadata);
+        Self::start(storage, metadata, (snapshot_id, commit_uuid), full_bytes)
+    }
+
+    /// As [`ManifestRoller::new`], with another size at which manifests are full.
+    pub(crate) fn with_full_bytes(
+        storage: &Storage,
+        metadata: &TableMetadata,
+        snapshot_id: i64,
+        full_bytes: usize,
+    ) -> Result<Self> {
+        Self::start(storage, metadata, (snapshot_id, Uuid::new_v4()), full_bytes)
+    }
+
+    fn start(
+        storage: &Storage,
+        metadata: &TableMetadata,
+        (snapshot_id, commit_uuid): (i64, Uuid),
+        full_bytes: usize,
+    ) -> Result<Self> {
         let target = Target {
             storage: storage.clone(),
             folder: properties::metadata_folder(metadata)?,
@@ -110,7 +130,7 @@ impl ManifestRoller {
                 .collect(),
             snapshot_id,
             commit_uuid,
-            full_bytes: properties::manifest_target_bytes(metadata),
+            full_bytes,
         };
         let (sender, receiver) = mpsc::channel(QUEUE_FILES);
         let worker = Worker {

@@ -42,6 +42,8 @@ pub struct Produced {
     pub changed_partitions: u64,
     /// How many of the parent's manifests others were written in the place of.
     pub replaced_manifests: u64,
+    /// How many entries were read and written again for that alone.
+    pub processed_entries: u64,
 }
 
 /// A change to the files of a table.
@@ -102,6 +104,7 @@ impl SnapshotProducer for Append {
             removed: FileTotals::default(),
             changed_partitions: self.written.changed_partitions,
             replaced_manifests: 0,
+            processed_entries: 0,
         })
     }
 

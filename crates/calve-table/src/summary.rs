@@ -13,6 +13,7 @@ pub(crate) struct Change {
     pub(crate) removed: FileTotals,
     pub(crate) changed_partitions: u64,
     pub(crate) replaced_manifests: u64,
+    pub(crate) processed_entries: u64,
 }
 
 /// Writes the summary of a snapshot: what the caller adds, what changed, what the table has now.
@@ -53,6 +54,7 @@ fn put_changes(properties: &mut HashMap<String, String>, change: Change) {
         removed,
         changed_partitions,
         replaced_manifests,
+        processed_entries,
     } = change;
     for (name, count) in [
         ("added-data-files", added.data_files),
@@ -80,6 +82,7 @@ fn put_changes(properties: &mut HashMap<String, String>, change: Change) {
         ),
         ("removed-equality-deletes", removed.equality_deletes),
         ("manifests-replaced", replaced_manifests),
+        ("entries-processed", processed_entries),
     ] {
         if count > 0 {
             properties.insert(name.to_owned(), count.to_string());

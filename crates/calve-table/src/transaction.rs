@@ -475,6 +475,7 @@ impl Produced {
             removed: self.removed,
             changed_partitions: self.changed_partitions,
             replaced_manifests: self.replaced_manifests,
+            processed_entries: self.processed_entries,
         }
     }
 }

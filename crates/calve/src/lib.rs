@@ -54,7 +54,7 @@
 //! | [`table`] | the write path: manifests, snapshots, [`DropTable`], [`RegisterTable`] |
 //! | [`query`] | [`Session`] |
 //! | [`migrate`] | [`Assess`], [`AddFiles`], [`Sync`], [`Ctas`], [`Snapshot`], [`Migrate`], [`Swap`], [`Rollback`], [`Finalize`], [`DescribeMigration`], [`Ingest`], [`Crawl`], [`RegisterHive`] |
-//! | [`compact`] | [`Compact`], [`ExpireSnapshots`], [`RemoveOrphans`] |
+//! | [`compact`] | [`Compact`], [`ExpireSnapshots`], [`RemoveOrphans`], [`RewriteManifests`] |
 //! | [`verify`] | [`Verify`] |
 //! | [`engines`] | work that runs elsewhere: [`Athena`](engines::Athena) |
 //! | [`xml`] | nested XML: [`InferSchema`](xml::InferSchema), [`Convert`](xml::Convert) |
@@ -72,7 +72,7 @@ pub use calve_table as table;
 pub use calve_verify as verify;
 pub use calve_xml as xml;
 
-pub use calve_compact::{Compact, ExpireSnapshots, RemoveOrphans};
+pub use calve_compact::{Compact, ExpireSnapshots, RemoveOrphans, RewriteManifests};
 pub use calve_migrate::{
     AddFiles, Assess, Crawl, Ctas, DescribeMigration, Finalize, Ingest, Migrate, RegisterHive,
     Rollback, Snapshot, Swap, Sync,

@@ -77,3 +77,16 @@ pub(crate) enum PrefixMismatchFlag {
     /// They are removed.
     Delete,
 }
+
+/// Flags of `calve rewrite-manifests`.
+#[derive(Debug, Args)]
+pub(crate) struct RewriteManifestsFlags {
+    /// The table, as `db.table`
+    pub(crate) table: String,
+    /// The partition spec whose manifests are rewritten [default: the current one]
+    #[arg(long, value_name = "ID")]
+    pub(crate) spec_id: Option<i32>,
+    /// Bring files together by these partition fields, such as `region,ts_day` [default: all of them]
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
+    pub(crate) sort_by: Vec<String>,
+}

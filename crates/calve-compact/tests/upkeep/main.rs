@@ -4,5 +4,6 @@
 mod expire;
 mod expire_laws;
 mod faulty;
+mod manifests;
 mod orphans;
 mod world;

@@ -270,6 +270,14 @@ impl World {
             .await;
     }
 
+    pub(crate) async fn set_property(&self, name: &str, value: &str) {
+        let properties = [(name.to_owned(), value.to_owned())];
+        Transaction::new(Arc::clone(&self.catalog), self.table().await)
+            .with_properties(properties.into())
+            .await
+            .unwrap();
+    }
+
     /// An expiry of all that may go.
     pub(crate) fn expire(&self) -> ExpireSnapshots {
         self.expire_in(&self.catalog)

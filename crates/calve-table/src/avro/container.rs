@@ -82,6 +82,7 @@ impl Codec {
 #[derive(Debug)]
 pub(crate) struct ContainerReader {
     bytes: Bytes,
+    first_block: usize,
     at: usize,
     sync: [u8; SYNC_BYTES],
     codec: Codec,
@@ -116,6 +117,7 @@ impl ContainerReader {
         };
         Ok(Self {
             bytes,
+            first_block: at,
             at,
             sync,
             codec,
@@ -126,6 +128,11 @@ impl ContainerReader {
     /// The schema the file was written with.
     pub(crate) fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    /// How much the blocks take together, in bytes.
+    pub(crate) fn block_bytes(&self) -> usize {
+        self.bytes.len() - self.first_block
     }
 
     /// The next block: how many records it holds, and the records.

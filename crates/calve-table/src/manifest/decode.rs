@@ -40,6 +40,11 @@ impl ManifestReader {
         })
     }
 
+    /// How much its entries take in the file, compressed, in bytes.
+    pub(crate) fn entry_bytes(&self) -> usize {
+        self.container.block_bytes()
+    }
+
     /// The entries of the next block; `None` at the end.
     pub(crate) fn next_block(&mut self) -> Result<Option<Vec<Entry>>> {
         let Some((count, data)) = self.container.next_block()? else {

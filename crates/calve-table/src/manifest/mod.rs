@@ -14,6 +14,7 @@ pub(crate) use encode::{EncodedManifest, ManifestEncoder};
 pub use entry::{Bounds, ContentFile, Counts, Entry};
 pub(crate) use list::{ListHeader, decode_list, encode_list};
 pub(crate) use schema::PartitionColumn;
+pub(crate) use value::compare;
 
 #[cfg(test)]
 mod tests;
