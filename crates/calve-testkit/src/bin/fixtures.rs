@@ -15,6 +15,7 @@ fn main() -> std::io::Result<()> {
         "nested",
         "milliseconds",
         "drift",
+        "sensors",
         "xml",
     ] {
         match fs_err::remove_dir_all(folder.join(lake)) {

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::{
-    Drift, drift, ghcn, hard_partitions, keys_in_any_order, milliseconds, nested, typed,
+    Drift, drift, ghcn, hard_partitions, keys_in_any_order, milliseconds, nested, sensors, typed,
     write_bytes,
 };
 
@@ -17,6 +17,7 @@ pub fn fixtures(dir: &Path) {
     for kind in Drift::ALL {
         drift(&dir.join("drift").join(kind.folder()), kind);
     }
+    sensors(&dir.join("sensors"), 96, 200, 58_176);
     crate::xml::documents(dir);
 }
 

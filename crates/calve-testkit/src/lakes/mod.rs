@@ -11,6 +11,7 @@ mod json;
 mod nested;
 mod noise;
 mod random;
+mod sensors;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use json::from_json;
 pub use nested::{milliseconds, nested};
 pub use noise::{NOISE, Noise, NoiseReason, noise};
 pub use random::Random;
+pub use sensors::sensors;
 
 /// How much a generator made.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
