@@ -457,6 +457,64 @@ fn lakes_of_text_are_rewritten() {
     assert!(refused.contains("ORC files are not read"), "{refused}");
 }
 
+/// Avro as DuckDB writes it, in two files whose columns differ; both libraries read the same rows.
+#[test]
+fn lakes_of_avro_are_rewritten() {
+    let sandbox = Sandbox::new();
+    for year in ["year=2023", "year=2024"] {
+        fs_err::create_dir_all(sandbox.path().join("avro").join(year)).unwrap();
+    }
+    let script = r#"
+import json, sys
+from read_table import open_duckdb
+connection = open_duckdb({})
+rows = """SELECT {id} AS id, 'n' || i AS name, i / 4.0::DOUBLE AS x, [i, NULL]::BIGINT[] AS l,
+    {{'a': i::INT, 'b': NULL::VARCHAR}} AS s, TIMESTAMP '2024-01-01 00:00:00.123456' + INTERVAL (i) MINUTE AS "at",
+    DATE '2024-02-29' AS d, i % 2 = 0 AS even, encode('b' || i) AS bin {more} FROM range(20000) t(i)"""
+files = [("year=2023/a", rows.format(id="i::INT", more="")), ("year=2024/b", rows.format(id="i::BIGINT + 5000000000", more=", 7 AS extra"))]
+for name, query in files:
+    connection.execute(f"COPY ({query}) TO '{sys.argv[1]}/{name}.avro' (FORMAT avro)")
+total = "SELECT count(*)::INT, sum(id)::BIGINT, sum(x), sum(l[1])::BIGINT, sum(s.a)::BIGINT, sum(extra)::BIGINT, count(name)::INT, count(d)::INT, count(*) FILTER (even)::INT"
+both = " UNION ALL BY NAME ".join(f"SELECT * FROM read_avro('{sys.argv[1]}/{name}.avro')" for name, _ in files)
+print(json.dumps(connection.execute(f"{total} FROM ({both})").fetchone()))
+"#;
+    let lake = sandbox.path().join("avro").display().to_string();
+    let theirs = python::run(script, &[&lake]);
+    let report = sandbox.json(&["ctas", "avro", "--format", "avro", "--table", "a.avro"]);
+    assert_eq!(report["added_records_count"], json!(40_000));
+    assert_eq!(report["columns"][0], json!("id: long"));
+    assert_eq!(report["columns"][5], json!("at: timestamptz"));
+    let ours = sandbox.json(&[
+        "sql",
+        "SELECT count(*) AS c0, sum(id) AS c1, sum(x) AS c2, sum(l[1]) AS c3, sum(s.a) AS c4, sum(extra) AS c5, \
+         count(name) AS c6, count(d) AS c7, count(*) FILTER (WHERE even) AS c8 FROM a.avro",
+    ]);
+    for at in 0..9 {
+        let (ours, theirs) = (&ours[0][format!("c{at}")], &theirs[at]);
+        assert_eq!(ours.as_f64(), theirs.as_f64(), "column {at}");
+    }
+    let years = "SELECT year, count(*) AS n FROM a.avro GROUP BY year ORDER BY year";
+    let expected = json!([{"year": 2023, "n": 20_000}, {"year": 2024, "n": 20_000}]);
+    assert_eq!(sandbox.json(&["sql", years]), expected);
+
+    // A file that is cut off is an error with its name, wherever it is cut.
+    let whole = fs_err::read(sandbox.path().join("avro/year=2023/a.avro")).unwrap();
+    for (at, end) in [whole.len() - 1, whole.len() / 2, 200]
+        .into_iter()
+        .enumerate()
+    {
+        sandbox.write("cut/a.avro", &whole[..end]);
+        let table = format!("a.cut{at}");
+        let refused = sandbox.run(&["ctas", "cut", "--format", "avro", "--table", &table]);
+        assert!(refused.starts_with("exit 2"), "{refused}");
+        assert!(refused.contains("cut/a.avro: "), "{refused}");
+        assert!(!sandbox.run(&["tables"]).contains(&table), "{end}");
+    }
+    sandbox.write("text/a.avro", b"no Avro at all");
+    let refused = sandbox.run(&["ctas", "text", "--format", "avro", "--table", "a.text"]);
+    assert!(refused.contains("it is no Avro file"), "{refused}");
+}
+
 #[test]
 fn types_are_cured_on_the_way() {
     let sandbox = Sandbox::new();

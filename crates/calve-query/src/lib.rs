@@ -12,6 +12,7 @@
 //!
 //! This crate changes no table.
 
+mod avro_frames;
 mod catalog;
 mod error;
 pub mod json;
@@ -20,6 +21,7 @@ mod map_exec;
 mod metadata;
 mod plan;
 mod read;
+mod records;
 mod session;
 mod sort_keys;
 mod sql;
@@ -32,6 +34,7 @@ pub use lake::{
     lake_provider,
 };
 pub use map_exec::{BatchMap, MapExec};
+pub use records::{AvroTable, avro_provider};
 pub use session::{Session, SessionOptions};
 pub use sort_keys::{SortKeys, leaf, path};
 pub use table::{IcebergTable, TableFiles, table_provider, table_provider_at};

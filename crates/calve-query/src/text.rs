@@ -252,23 +252,31 @@ fn unite(known: &Schema, new: &Schema, format: TextFormat) -> Result<Schema, Str
             ));
         }
     }
-    Ok(Schema::new(unite_fields(known.fields(), new.fields())?))
+    Ok(Schema::new(unite_fields(
+        known.fields(),
+        new.fields(),
+        unite_types,
+    )?))
 }
 
-fn unite_fields(known: &Fields, new: &Fields) -> Result<Fields, String> {
+/// Unites fields by their names, those of one type by `unite`.
+pub(crate) fn unite_fields(
+    known: &Fields,
+    new: &Fields,
+    unite: fn(&DataType, &DataType) -> Option<DataType>,
+) -> Result<Fields, String> {
     let mut united: Vec<FieldRef> = Vec::with_capacity(known.len());
     for field in known {
         united.push(match new.find(field.name()) {
             None => Arc::clone(field),
             Some((_, other)) => {
-                let data_type =
-                    unite_types(field.data_type(), other.data_type()).ok_or_else(|| {
-                        let (left, right) = (field.data_type(), other.data_type());
-                        format!(
-                            "column `{}` is {right}, and in other files {left}",
-                            field.name()
-                        )
-                    })?;
+                let data_type = unite(field.data_type(), other.data_type()).ok_or_else(|| {
+                    let (left, right) = (field.data_type(), other.data_type());
+                    format!(
+                        "column `{}` is {right}, and in other files {left}",
+                        field.name()
+                    )
+                })?;
                 Arc::new(Field::new(field.name(), data_type, true))
             }
         });
@@ -287,7 +295,9 @@ fn unite_types(left: &DataType, right: &DataType) -> Option<DataType> {
         (left, right) if left == right => left.clone(),
         (T::Null, other) | (other, T::Null) => other.clone(),
         (T::Int64, T::Float64) | (T::Float64, T::Int64) => T::Float64,
-        (T::Struct(left), T::Struct(right)) => T::Struct(unite_fields(left, right).ok()?),
+        (T::Struct(left), T::Struct(right)) => {
+            T::Struct(unite_fields(left, right, unite_types).ok()?)
+        }
         (T::List(left), T::List(right)) => {
             let element = unite_types(left.data_type(), right.data_type())?;
             T::List(Arc::new(Field::new(left.name(), element, true)))

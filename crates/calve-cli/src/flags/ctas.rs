@@ -79,8 +79,7 @@ pub(crate) enum LakeFormatFlag {
     Csv,
     /// One JSON object a line.
     Json,
-    /// Avro, which is refused.
-    #[value(hide = true)]
+    /// Avro object container files.
     Avro,
     /// ORC, which is refused.
     #[value(hide = true)]

@@ -110,7 +110,7 @@ fn format(flag: Option<LakeFormatFlag>) -> Result<LakeFormat, Error> {
         None | Some(LakeFormatFlag::Parquet) => LakeFormat::Parquet,
         Some(LakeFormatFlag::Csv) => LakeFormat::Text(TextFormat::Csv),
         Some(LakeFormatFlag::Json) => LakeFormat::Text(TextFormat::Json),
-        Some(LakeFormatFlag::Avro) => return Err(Error::Format { format: "Avro" }),
+        Some(LakeFormatFlag::Avro) => LakeFormat::Avro,
         Some(LakeFormatFlag::Orc) => return Err(Error::Format { format: "ORC" }),
     })
 }

@@ -58,7 +58,7 @@ pub(crate) enum Error {
     #[error("--row-tag is missing: it says which element is a row")]
     NoRowTag,
     /// Files of a format that is not read.
-    #[error("{format} files are not read: only Parquet, CSV and JSON are")]
+    #[error("{format} files are not read: only Parquet, Avro, CSV and JSON are")]
     Format { format: &'static str },
     /// A text is no list of sort fields.
     #[error("--sort-by: {0}")]

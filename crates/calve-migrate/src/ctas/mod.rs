@@ -72,6 +72,8 @@ pub enum LakeFormat {
     Parquet,
     /// Text.
     Text(TextFormat),
+    /// Avro object container files.
+    Avro,
 }
 
 /// Rewrites a source into a new table.

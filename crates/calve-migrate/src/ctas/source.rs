@@ -6,8 +6,8 @@ use arrow::array::{Array, RecordBatch};
 use calve_base::Location;
 use calve_lake::{Lake, LakeFile, LakeOptions, PartitionKey, Source};
 use calve_query::{
-    Cures, LakeTable, Session, TableFiles, TextFormat, TextTable, cured_lake_provider,
-    table_provider, table_provider_at, text_provider,
+    AvroTable, Cures, LakeTable, Session, TableFiles, TextTable, avro_provider,
+    cured_lake_provider, table_provider, table_provider_at, text_provider,
 };
 use calve_storage::{ObjectInfo, Storage};
 use datafusion::catalog::TableProvider;
@@ -59,6 +59,7 @@ enum Rows {
     Lake(Box<LakeTable>),
     Table(Box<TableFiles>),
     Text(Box<TextTable>),
+    Avro(Box<AvroTable>),
 }
 
 /// The files of a lake, with the numbers of their partitions.
@@ -91,12 +92,7 @@ impl Opened {
                 format,
             } => {
                 let (source, options) = (source.clone(), options.as_ref().clone());
-                match format {
-                    LakeFormat::Parquet => Self::open_lake(ctas, source, options).await,
-                    LakeFormat::Text(format) => {
-                        Self::open_text(ctas, session, (source, options), *format).await
-                    }
-                }
+                Self::open_lake(ctas, session, (source, options), *format).await
             }
             CtasSource::Table {
                 catalog,
@@ -143,53 +139,47 @@ impl Opened {
         }
     }
 
-    async fn open_lake(ctas: &Ctas, source: Source, mut options: LakeOptions) -> Result<Self> {
-        options.progress = Arc::clone(&ctas.progress);
-        options.clock = Arc::clone(&ctas.clock);
-        let name = source.to_string();
-        let storage = ctas.catalog.storage();
-        let lake = Box::pin(Lake::open(storage, source, options)).await?;
-        let cures = Cures {
-            format_version: ctas.options.format_version,
-            int96: ctas.options.int96,
-            nanoseconds: ctas.options.nanoseconds,
-        };
-        let table = Box::pin(cured_lake_provider(&lake, cures)).await?;
-        let files = table.files().map(|(file, rows)| (file, Some(rows)));
-        let files = source_files(files);
-        let schema = table.iceberg_schema().clone();
-        Ok(Self::of_lake(
-            name,
-            &lake,
-            files,
-            schema,
-            Rows::Lake(Box::new(table)),
-        ))
-    }
-
-    async fn open_text(
+    async fn open_lake(
         ctas: &Ctas,
         session: &Session,
         (source, mut options): (Source, LakeOptions),
-        format: TextFormat,
+        format: LakeFormat,
     ) -> Result<Self> {
         options.progress = Arc::clone(&ctas.progress);
         options.clock = Arc::clone(&ctas.clock);
         let name = source.to_string();
         let storage = ctas.catalog.storage();
         let lake = Box::pin(Lake::open(storage, source, options)).await?;
-        let table = Box::pin(text_provider(session, &lake, format)).await?;
-        let files = source_files(table.files().map(|file| (file, None)));
+        // How many rows there are is not known of files that are no Parquet, before they are read.
+        let (files, rows) = match format {
+            LakeFormat::Parquet => {
+                let cures = Cures {
+                    format_version: ctas.options.format_version,
+                    int96: ctas.options.int96,
+                    nanoseconds: ctas.options.nanoseconds,
+                };
+                let table = Box::pin(cured_lake_provider(&lake, cures)).await?;
+                let files = table.files().map(|(file, rows)| (file, Some(rows)));
+                let files = source_files(files);
+                let schema = table.iceberg_schema().clone();
+                let rows = Rows::Lake(Box::new(table));
+                return Ok(Self::of_lake(name, &lake, files, schema, rows));
+            }
+            LakeFormat::Text(format) => {
+                let table = Box::pin(text_provider(session, &lake, format)).await?;
+                let files = source_files(table.files().map(|file| (file, None)));
+                (files, Rows::Text(Box::new(table)))
+            }
+            LakeFormat::Avro => {
+                let table = Box::pin(avro_provider(&lake)).await?;
+                let files = source_files(table.files().map(|file| (file, None)));
+                (files, Rows::Avro(Box::new(table)))
+            }
+        };
         let none = Schema::builder()
             .build()
             .map_err(calve_table::Error::from)?;
-        Ok(Self::of_lake(
-            name,
-            &lake,
-            files,
-            none,
-            Rows::Text(Box::new(table)),
-        ))
+        Ok(Self::of_lake(name, &lake, files, none, rows))
     }
 
     fn of_lake(
@@ -223,6 +213,7 @@ impl Opened {
             Rows::Lake(table) => Arc::new(table.with_files(places)),
             Rows::Table(table) => Arc::new(table.with_files(places)),
             Rows::Text(table) => Arc::new(table.with_files(places)),
+            Rows::Avro(table) => Arc::new(table.with_files(places)),
         }
     }
 
@@ -271,7 +262,7 @@ impl Opened {
         if let Some(index) = self.keys.iter().position(is_it) {
             return Ok(self.cut_by_key(index));
         }
-        if matches!(self.rows, Rows::Text(_)) {
+        if matches!(self.rows, Rows::Text(_) | Rows::Avro(_)) {
             let column = column.to_owned();
             return Err(Error::BatchColumn { column });
         }
