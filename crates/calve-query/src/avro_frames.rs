@@ -55,13 +55,11 @@ impl<R: Read> Framed<R> {
     /// Follows bytes of the file.
     fn follow(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while let Some(byte) = bytes.first().copied() {
-            let left = match self.part {
-                Part::Key { left } | Part::Value { left } | Part::Block { left } => left,
-                _ => {
-                    self.byte(byte)?;
-                    bytes = &bytes[1..];
-                    continue;
-                }
+            let (Part::Key { left } | Part::Value { left } | Part::Block { left }) = self.part
+            else {
+                self.byte(byte)?;
+                bytes = &bytes[1..];
+                continue;
             };
             let taken = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             bytes = &bytes[taken..];

@@ -120,7 +120,7 @@ fn headers(lake: &Lake) -> BoxStream<'_, Result<(LakeFile, Schema)>> {
         .try_filter_map(|entry| async {
             Ok(match entry {
                 LakeEntry::File(file) => Some(file),
-                _ => None,
+                LakeEntry::Skipped(_) => None,
             })
         });
     let read = files.map_ok(|file| {
@@ -192,7 +192,7 @@ impl TableProvider for AvroTable {
             groups[index * count / self.files.len()].push(file.clone());
         }
         let partitions = groups.into_iter().map(|files| {
-            let files = Files {
+            let files = OneByOne {
                 storage: self.storage.clone(),
                 schema: Arc::clone(&self.schema),
                 keys: self.keys,
@@ -213,14 +213,14 @@ impl TableProvider for AvroTable {
 
 /// Files that are read one after the other.
 #[derive(Debug)]
-struct Files {
+struct OneByOne {
     storage: Storage,
     schema: SchemaRef,
     keys: usize,
     files: Arc<[AvroFile]>,
 }
 
-impl PartitionStream for Files {
+impl PartitionStream for OneByOne {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
