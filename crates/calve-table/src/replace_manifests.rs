@@ -309,16 +309,20 @@ async fn survey(
 /// alone fill a part are a part of their own.
 fn bounds(keys: &[Key], parts: usize) -> Vec<Key> {
     let mut bounds: Vec<Key> = Vec::new();
+    let mut picked: Option<&Key> = None;
     for part in 1..parts {
         let key = &keys[part * keys.len() / parts];
-        match bounds.last().map(|last| order(last, key)) {
-            None | Some(Ordering::Less) => bounds.push(key.clone()),
-            Some(Ordering::Equal) => {
-                let after = keys.partition_point(|it| order(it, key).is_le());
-                bounds.extend(keys.get(after).cloned());
-            }
-            Some(Ordering::Greater) => {}
-        }
+        // Picked twice, it fills a part: the next part begins after it.
+        let fills = picked.is_some_and(|picked| order(picked, key).is_eq());
+        let bound = if fills {
+            keys.get(keys.partition_point(|it| order(it, key).is_le()))
+        } else {
+            Some(key)
+        };
+        let is_new = |bound: &&Key| bounds.last().is_none_or(|last| order(last, bound).is_lt());
+        let bound = bound.filter(is_new).cloned();
+        bounds.extend(bound);
+        picked = Some(key);
     }
     bounds
 }
