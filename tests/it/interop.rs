@@ -272,9 +272,25 @@ fn check_after(sandbox: &Sandbox, table: &str, rows: i64) {
     let (duckdb, pyiceberg) = (read("duckdb"), read("pyiceberg"));
     assert_eq!(duckdb["count"], rows, "{table}");
     assert_eq!(pyiceberg["count"], rows, "{table}");
-    // Of lists in the rows that Java rewrote, DuckDB and PyIceberg differ in which are null and which empty.
-    if table != "db.version3" {
-        assert_eq!(duckdb["aggregates"], pyiceberg["aggregates"], "{table}");
+    let columns = duckdb["aggregates"].as_object().unwrap();
+    assert_eq!(
+        columns.len(),
+        pyiceberg["aggregates"].as_object().unwrap().len()
+    );
+    for (column, found) in columns {
+        let other = &pyiceberg["aggregates"][column];
+        if found == other {
+            continue;
+        }
+        // Of what is nested in the rows that Java rewrote, PyIceberg takes null for empty. Ours is the third voice.
+        let is_nested = found.as_object().is_some_and(|found| found.len() == 1);
+        assert!(is_nested, "{table}.{column}: {found} {other}");
+        let query = format!("SELECT count(*) AS nulls FROM {table} WHERE \"{column}\" IS NULL");
+        let ours = &sandbox.json(&["sql", &query])[0];
+        assert_eq!(
+            ours["nulls"], found["nulls"],
+            "{table}.{column}: PyIceberg {other}"
+        );
     }
 }
 
