@@ -3,6 +3,8 @@
 
 mod expire;
 mod expire_laws;
+// One file for both: what fails is the same.
+#[path = "../../../calve-table/tests/it/faulty.rs"]
 mod faulty;
 mod manifests;
 mod orphans;

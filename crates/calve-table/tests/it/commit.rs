@@ -5,7 +5,8 @@ use calve_catalog::Catalog;
 use calve_table::{Append, Error, FileSet, NewTable, Transaction};
 use iceberg::spec::FormatVersion;
 
-use crate::support::{Fault, Faulty, World, append, file, ident};
+use crate::faulty::{Fault, Faulty};
+use crate::support::{World, append, file, ident};
 
 /// Another writer that appends one file.
 fn another(name: &'static str) -> Fault {

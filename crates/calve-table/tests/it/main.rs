@@ -4,6 +4,7 @@
 mod append;
 mod commit;
 mod data_files;
+mod faulty;
 mod foreign_readers;
 mod metadata_tables;
 mod replace;

@@ -11,7 +11,8 @@ use calve_table::{
 use futures::TryStreamExt;
 use iceberg::spec::{FormatVersion, ManifestStatus, Operation};
 
-use crate::support::{Fault, Faulty, Still, World, append, file, ident};
+use crate::faulty::{Fault, Faulty};
+use crate::support::{Still, World, append, file, ident};
 
 fn at(world: &World, names: &[&str]) -> Vec<Location> {
     let data = world.location().join("data");

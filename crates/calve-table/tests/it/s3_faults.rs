@@ -11,7 +11,8 @@ use calve_testkit::s3::{Fault, Operation, Rule, S3Server, When};
 use futures::TryStreamExt;
 use iceberg::spec::FormatVersion;
 
-use crate::support::{Fault as CommitFault, Faulty, World, append, ident};
+use crate::faulty::{Fault as CommitFault, Faulty};
+use crate::support::{World, append, ident};
 
 /// How an append must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! A catalog that fails on demand.
+//! A catalog that fails on demand. The tests of `calve-compact` use this very file, too.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
