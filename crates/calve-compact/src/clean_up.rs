@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use calve_base::{Location, Progress, Stage};
-use calve_storage::Storage;
+use calve_storage::{DELETE_BATCH, Storage};
 use calve_table::drop_table::FailedFile;
 use calve_table::{file_key, live_files, load_manifests};
 use futures::stream::{self, BoxStream};
@@ -320,20 +320,31 @@ pub(crate) async fn delete_files<T: Send>(
 ) -> Vec<FailedFile> {
     let stage = Stage::start(progress, "files deleted", None);
     let mut failed = Vec::new();
-    let mut deletions = stream::iter(files)
-        .map(|(file, path)| async move {
-            let deleted = match Location::parse(path.as_str()) {
-                Ok(location) => storage.delete(&location).await.map_err(|it| it.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            (file, path, deleted)
-        })
-        .buffer_unordered(concurrency.max(1));
-    while let Some((file, location, deleted)) = deletions.next().await {
-        stage.advance(1);
-        match deleted {
-            Ok(()) => on_deleted(file),
-            Err(error) => failed.push(FailedFile { location, error }),
+    let mut files = files.into_iter().peekable();
+    while files.peek().is_some() {
+        let (mut batch, mut locations) = (Vec::new(), Vec::new());
+        for (file, path) in files.by_ref().take(DELETE_BATCH) {
+            match Location::parse(path.as_str()) {
+                Ok(location) => {
+                    batch.push((file, path));
+                    locations.push(location);
+                }
+                Err(error) => failed.push(FailedFile {
+                    location: path,
+                    error: error.to_string(),
+                }),
+            }
+        }
+        let deleted = storage.delete_all(&locations, concurrency).await;
+        stage.advance(deleted.len() as u64);
+        for ((file, location), deleted) in batch.into_iter().zip(deleted) {
+            match deleted {
+                Ok(()) => on_deleted(file),
+                Err(error) => failed.push(FailedFile {
+                    location,
+                    error: error.to_string(),
+                }),
+            }
         }
     }
     failed

@@ -10,12 +10,13 @@
 //!   with jitter; see [`Storage::new`] for the properties that say how often.
 //! - **Errors are typed**: see [`Error`], and ask it for `hint()` and `is_retryable()`.
 //! - **Concurrency is the caller's**: every call here is one request at a time, except
-//!   for parts of large uploads.
+//!   for parts of large uploads, and where it is said how many.
 //!
 //! It knows no table.
 
 mod blocking;
 mod credentials;
+mod delete;
 mod error;
 mod iceberg_io;
 mod keys;
@@ -46,6 +47,7 @@ use object_store::{
 use local::LocalFiles;
 
 pub use blocking::{BlockingReader, BlockingWriter, BlockingWriters};
+pub use delete::DELETE_BATCH;
 pub use error::{Error, Result};
 pub use pattern::Matched;
 pub use settings::{DEFAULT_CONNECT_TIMEOUT, DEFAULT_REQUEST_TIMEOUT, DEFAULT_RETRIES};

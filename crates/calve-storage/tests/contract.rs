@@ -235,6 +235,12 @@ async fn what_is_not_there() {
         place.put(&["f", "g"]).await;
         storage.delete(&place.at("f")).await.unwrap();
         assert_eq!(place.keys(&place.folder).await, ["g"], "{}", place.name);
+        place.put(&["h", "i = %41 é&<.txt", "k/l"]).await;
+        let many = ["g", "none", "h", "i = %41 é&<.txt", "k/l"].map(|name| place.at(name));
+        let deleted = storage.delete_all(&many, 2).await;
+        assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
+        assert_eq!(deleted.len(), many.len());
+        assert_eq!(place.keys(&place.folder).await, [""; 0], "{}", place.name);
     }
 }
 

@@ -439,3 +439,41 @@ async fn settings_that_make_no_sense_are_named_when_first_used() {
     let printed = format!("{:?}", Storage::new(Properties::from(secret)).file_io());
     assert!(!printed.contains("hush"), "{printed}");
 }
+
+/// Objects are deleted by few requests, and one by one where the server does not do that.
+#[tokio::test]
+async fn many_objects_are_deleted_at_once() {
+    let server = server();
+    let storage = storage(&server, &[("s3.retry.num-retries", "0")]);
+    let objects: Vec<String> = (0..1_200)
+        .map(|number| format!("many/{number:04}"))
+        .collect();
+    let locations: Vec<Location> = objects
+        .iter()
+        .map(|key| at(&format!("s3://bucket/{key}")))
+        .collect();
+    for refuses in [false, true] {
+        for key in &objects {
+            server.put("bucket", key, "x");
+        }
+        server.forget_requests();
+        if refuses {
+            let fault = Fault::Status(501, "NotImplemented");
+            server.add_rule(Rule::new(fault, When::First(2)).for_operation(Operation::Delete));
+        }
+        let deleted = storage.delete_all(&locations, 8).await;
+        assert_eq!(deleted.len(), objects.len());
+        assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
+        let singly = if refuses { objects.len() } else { 0 };
+        assert_eq!(server.count(Operation::Delete), 2 + singly);
+        assert_eq!(keys(&storage, "s3://bucket/many").await, [""; 0]);
+    }
+    server.add_rule(Rule::new(Fault::Status(403, "AccessDenied"), When::Always));
+    let deleted = storage.delete_all(&locations[..3], 8).await;
+    assert!(
+        deleted
+            .iter()
+            .all(|it| matches!(it, Err(Error::AccessDenied { .. }))),
+        "{deleted:?}"
+    );
+}

@@ -8,4 +8,5 @@ mod expire_laws;
 mod faulty;
 mod manifests;
 mod orphans;
+mod s3;
 mod world;

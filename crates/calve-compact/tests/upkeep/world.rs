@@ -12,6 +12,7 @@ use calve_table::{
     Append, ManifestRoller, MetadataChange, NewTable, ReplaceFiles, Transaction, new_snapshot_id,
     references,
 };
+use calve_testkit::s3::S3Server;
 use futures::TryStreamExt;
 use iceberg::spec::{
     DataContentType, DataFile, DataFileBuilder, DataFileFormat, FormatVersion, Literal,
@@ -33,7 +34,10 @@ impl Clock for Still {
 /// An in-memory catalog over a temporary folder, with the table `db.t`.
 pub(crate) struct World {
     pub(crate) catalog: Arc<dyn Catalog>,
-    pub(crate) folder: TempDir,
+    _folder: TempDir,
+    /// Where the files are, if not in the folder.
+    pub(crate) server: Option<S3Server>,
+    warehouse: String,
     /// The time of the next commit: each is a little later than the one before.
     time_ms: AtomicI64,
 }
@@ -52,20 +56,37 @@ impl World {
         version: FormatVersion,
         properties: &[(&str, &str)],
     ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let warehouse = folder.path().to_str().unwrap().to_owned();
-        let settings = Properties::from([
-            ("type".to_owned(), "memory".to_owned()),
-            ("warehouse".to_owned(), warehouse),
-        ]);
-        let catalog = calve_catalog::open("test", settings).await.unwrap();
-        let world = Self {
-            catalog,
-            folder,
-            time_ms: AtomicI64::new(SystemClock.now_ms()),
-        };
+        let world = Self::empty(None).await;
         world.create(&ident(), version, properties).await;
         world
+    }
+
+    /// The same, all files in S3.
+    pub(crate) async fn on_s3(version: FormatVersion) -> Self {
+        let server = S3Server::with_buckets(&["lake"]);
+        let world = Self::empty(Some(server)).await;
+        world.create(&ident(), version, &[]).await;
+        world
+    }
+
+    async fn empty(server: Option<S3Server>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let warehouse = match server {
+            Some(_) => "s3://lake/warehouse".to_owned(),
+            None => folder.path().to_str().unwrap().to_owned(),
+        };
+        let mut settings = server
+            .as_ref()
+            .map_or_else(Properties::new, S3Server::properties);
+        settings.insert("type".to_owned(), "memory".to_owned());
+        settings.insert("warehouse".to_owned(), warehouse.clone());
+        Self {
+            catalog: calve_catalog::open("test", settings).await.unwrap(),
+            _folder: folder,
+            server,
+            warehouse,
+            time_ms: AtomicI64::new(SystemClock.now_ms()),
+        }
     }
 
     pub(crate) async fn create(
@@ -127,8 +148,7 @@ impl World {
     }
 
     pub(crate) fn location(&self) -> Location {
-        let folder = self.folder.path().to_str().unwrap();
-        Location::parse(format!("{folder}/db/t")).unwrap()
+        Location::parse(format!("{}/db/t", self.warehouse)).unwrap()
     }
 
     pub(crate) fn clock(&self) -> Arc<Still> {
