@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use crate::entities::Entities;
 use crate::lexer::{Attributes, Lexer};
 use crate::options::{Namespaces, XmlOptions};
 
@@ -74,10 +75,24 @@ fn expand<'a>(raw: &'a str, lexer: &Lexer<'_>, is_element: bool) -> Cow<'a, str>
         None if is_element => (None, raw),
         None => return Cow::Borrowed(raw),
     };
-    if prefix == Some("xml") {
-        return Cow::Owned(format!("{{{XML_NAMESPACE}}}{name}"));
+    let open = lexer.open_elements().rev().map(|(_, raw)| raw);
+    match namespace_of(prefix, open, lexer.entities()) {
+        Some(namespace) if !namespace.is_empty() => Cow::Owned(format!("{{{namespace}}}{name}")),
+        _ => Cow::Borrowed(raw),
     }
-    for (_, attributes) in lexer.open_elements().rev() {
+}
+
+/// The namespace that a prefix means, or names without one, by the raw attributes of the open elements, innermost
+/// first; `None` where nobody declares it, empty where it is taken away again.
+pub(crate) fn namespace_of<'a>(
+    prefix: Option<&str>,
+    open: impl Iterator<Item = &'a str>,
+    entities: &Entities,
+) -> Option<String> {
+    if prefix == Some("xml") {
+        return Some(XML_NAMESPACE.to_owned());
+    }
+    for attributes in open {
         for attribute in Attributes::new(attributes) {
             let declared = match attribute.name.strip_prefix("xmlns") {
                 Some("") => None,
@@ -85,16 +100,11 @@ fn expand<'a>(raw: &'a str, lexer: &Lexer<'_>, is_element: bool) -> Cow<'a, str>
                 _ => continue,
             };
             if declared == prefix {
-                let namespace = attribute.unescape(lexer.entities());
-                return if namespace.is_empty() {
-                    Cow::Borrowed(raw)
-                } else {
-                    Cow::Owned(format!("{{{namespace}}}{name}"))
-                };
+                return Some(attribute.unescape(entities).into_owned());
             }
         }
     }
-    Cow::Borrowed(raw)
+    None
 }
 
 /// Up to how many names are compared one by one before a hash table is asked.

@@ -63,7 +63,8 @@ impl Default for Limits {
     reason = "each is an option of its own"
 )]
 pub struct XmlOptions {
-    /// The element that is a row: a name (`book`) or a path from the root (`response/row/row`).
+    /// The element that is a row: a name (`book`) or a path from the root (`response/row/row`). A name may be
+    /// `{namespace}name`; others match in any namespace unless names are kept as they are written.
     pub row_tag: String,
     /// Before the names of attributes. Default: `_`.
     pub attribute_prefix: String,

@@ -26,8 +26,8 @@ pub(crate) struct XmlFlags {
     /// Files, folders or globs; or XML that is entered in Glue, as `glue:db.table`
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<String>,
-    /// The element that is a row: a name, or a path from the root such as `response/row/row`; an entry of
-    /// Glue says it
+    /// The element that is a row: a name, `{namespace}name`, or a path from the root such as `response/row/row`;
+    /// an entry of Glue says it
     #[arg(long, value_name = "TAG")]
     pub(crate) row_tag: Option<String>,
     #[command(flatten)]

@@ -148,6 +148,25 @@ fn namespaces_can_be_expanded() {
 }
 
 #[test]
+fn rows_can_be_of_a_namespace() {
+    let text = "<r xmlns='urn:d/1' xmlns:p='urn:p'><row><a>1</a></row><p:row><a>2</a></p:row><q:row xmlns:q='urn:p'><a>3</a></q:row>\
+                <row xmlns=''><a>4</a></row><u:row><a>5</a></u:row></r>";
+    let check = |row_tag: &str, expected: &[i64]| {
+        let options = options(|options| options.row_tag = row_tag.to_owned());
+        let expected = expected.iter().map(|a| json!({"a": a})).collect();
+        check_rows(text, &options, "a INT", expected);
+    };
+    check("row", &[1, 4]);
+    check("{urn:d/1}row", &[1]);
+    check("{urn:p}row", &[2, 3]);
+    check("{}row", &[4, 5]);
+    check("{urn:x}row", &[]);
+    check("{urn:d/1}r/{urn:p}row", &[2, 3]);
+    check("{urn:p}r/{urn:p}row", &[]);
+    check("r/{urn:d/1}row", &[1]);
+}
+
+#[test]
 fn space_can_be_kept_by_the_document() {
     check_rows(
         "<r><row><a xml:space='preserve'> x </a><b> y </b><c xml:space='preserve'><d> z </d><e xml:space='default'> z </e></c></row></r>",

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::document::{QName, XML, XSD};
 use super::load::{Definition, Definitions};
 use super::model::{Attribute, ComplexType, Content, Element, Model, Particle, Term, Type};
+use crate::rows::steps;
 use crate::{Error, Result};
 use simple::{builtin, builtin_type};
 
@@ -75,17 +76,18 @@ fn gather(particle: &Particle, elements: &mut BTreeMap<String, Element>) -> bool
 
 /// The element that a row tag names.
 pub(super) fn find<'a>(model: &'a Model, row_tag: &str) -> Result<&'a Element> {
-    let local = |name: &'a str| name.rsplit(':').next().unwrap_or(name);
-    let mut names = row_tag.split('/').filter(|it| !it.is_empty());
+    // Elements are compared by their local names.
+    fn local(name: &str) -> &str {
+        name.rsplit([':', '}']).next().unwrap_or(name)
+    }
+    let mut names = steps(row_tag).map(local);
     let first = names.next().unwrap_or_default();
-    let first = first.rsplit(':').next().unwrap_or(first);
     let mut found: Vec<&Element> = model.roots.iter().filter(|it| it.name == first).collect();
     if found.is_empty() {
         let contents = model.complex.iter().flat_map(|it| it.elements.values());
         found = contents.filter(|it| local(&it.name) == first).collect();
     }
     for name in names {
-        let name = name.rsplit(':').next().unwrap_or(name);
         let children = found.iter().filter_map(|element| match &element.data_type {
             Type::Complex(place) => model.complex[*place].elements.get(name),
             _ => None,
