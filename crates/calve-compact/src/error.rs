@@ -79,15 +79,6 @@ pub enum Error {
         /// The branches and tags.
         references: Vec<String>,
     },
-    /// The table has branches or tags that a commit would lose, since metadata of format version 1 have no place
-    /// for them here.
-    #[error("table {table} is of format version 1, and a commit would lose its branches and tags: {}", references.join(", "))]
-    LosesReferences {
-        /// The table.
-        table: calve_base::TableIdent,
-        /// The branches and tags.
-        references: Vec<String>,
-    },
     /// Files are to be deleted that the table does not own.
     #[error("table {table} does not own its files (gc.enabled=false), so none of them are deleted")]
     NotOwner {
@@ -186,9 +177,6 @@ impl Failure for Error {
                  `--clean-up none` leaves all files where they are"
                     .to_owned(),
             ),
-            Self::LosesReferences { .. } => {
-                Some("upgrade the table to format version 2 first".to_owned())
-            }
             Self::OtherTable { .. } => Some(
                 "make it readable, or take its entry out of the catalog; `--skip-other-tables` does not look at it"
                     .to_owned(),

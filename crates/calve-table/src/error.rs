@@ -62,6 +62,15 @@ pub enum Error {
         #[source]
         source: iceberg::Error,
     },
+    /// The table has branches or tags that a commit would lose, since metadata of format version 1 have no place
+    /// for them here.
+    #[error("table {ident} is of format version 1, and a commit would lose its branches and tags: {}", references.join(", "))]
+    LosesReferences {
+        /// The table.
+        ident: TableIdent,
+        /// The branches and tags.
+        references: Vec<String>,
+    },
     /// A file has more or fewer partition values than its spec has fields.
     #[error("{path}: has {found} partition values; its partition spec has {expected} fields")]
     PartitionLength {
@@ -317,6 +326,9 @@ impl Failure for Error {
             Self::BaseChanged { .. } => Some(
                 "somebody else changed the table meanwhile: run the same command again".to_owned(),
             ),
+            Self::LosesReferences { .. } => {
+                Some("upgrade the table to format version 2 by another engine first".to_owned())
+            }
             Self::FilesNotOwned { .. } => {
                 Some("drop the table without purging it: its files stay where they are".to_owned())
             }

@@ -59,7 +59,7 @@ mod transaction;
 pub use avro::AvroError;
 pub use data_file::{
     DEFAULT_OPEN_FILES, DEFAULT_TARGET_FILE_BYTES, DEFAULT_WRITE_MEMORY_BYTES, DataError,
-    DataFileWriter,
+    DataFileWriter, NotCopied, RowGroupWriter,
 };
 pub use drop_table::DropTable;
 pub use error::{Error, Result};
@@ -76,7 +76,7 @@ pub use partition::value_types as partition_value_types;
 pub use partition_by::{PartitionBy, PartitionByError, spelling};
 pub use position_deletes::{DeletedPositions, PositionDeleteWriter};
 pub use properties::{DEFAULT_MANIFEST_TARGET_BYTES, manifest_target_bytes};
-pub use references::references;
+pub use references::{check_references, references};
 pub use register_table::RegisterTable;
 pub use replace::{NewDeletes, ReplaceFiles};
 pub use replace_manifests::{ManifestGroup, ManifestSelection, ReplaceManifests};

@@ -1,6 +1,11 @@
 //! Branches and tags.
 
-use iceberg::spec::{SnapshotReference, SnapshotRetention, TableMetadata};
+use calve_catalog::{Table, read_metadata_document};
+use iceberg::spec::{
+    FormatVersion, MAIN_BRANCH, SnapshotReference, SnapshotRetention, TableMetadata,
+};
+
+use crate::{Error, Result};
 
 /// The branches and tags of a table, sorted by name. `iceberg` shows them only in the metadata's serialized form.
 pub fn references(metadata: &TableMetadata) -> Vec<(String, SnapshotReference)> {
@@ -24,4 +29,26 @@ pub fn references(metadata: &TableMetadata) -> Vec<(String, SnapshotReference)> 
     }
     refs.sort_by(|left, right| left.0.cmp(&right.0));
     refs
+}
+
+/// Refuses tables whose branches and tags any commit would lose: those of format version 1 that have some. `iceberg`
+/// 0.10 does not read them, and its metadata of that version have no place for them.
+///
+/// # Errors
+/// When the table has some, or its metadata cannot be read.
+pub async fn check_references(table: &Table) -> Result<()> {
+    if table.metadata().format_version() != FormatVersion::V1 {
+        return Ok(());
+    }
+    let document = read_metadata_document(table.storage(), table.metadata_location()).await?;
+    let refs = document.get("refs").and_then(|refs| refs.as_object());
+    let names = refs.into_iter().flat_map(|refs| refs.keys());
+    let others: Vec<String> = names.filter(|name| *name != MAIN_BRANCH).cloned().collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    Err(Error::LosesReferences {
+        ident: table.ident().clone(),
+        references: others,
+    })
 }

@@ -19,6 +19,7 @@ use crate::file_set::{DEFAULT_MANIFEST_CONCURRENCY, FileSet};
 use crate::manifest::{ListHeader, encode_list};
 use crate::manifests::load_manifests;
 use crate::properties::{RetryPolicy, metadata_folder};
+use crate::references::check_references;
 use crate::roller::delete_all;
 use crate::snapshot::{Attempt, Produced, SnapshotProducer, new_snapshot_id};
 use crate::summary::{Change, summarize};
@@ -303,6 +304,9 @@ impl Run {
         {
             // Everything is as it should be already.
             return Ok(self.report(table.clone(), number));
+        }
+        if let Some(table) = &base {
+            check_references(table).await.map_err(Failure::Certain)?;
         }
         let transaction = &self.transaction;
         let committed = transaction

@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use calve_base::TableIdent;
-use calve_catalog::{Table, read_metadata_document};
-use calve_table::{load_manifests, owns_files, statistics_files};
+use calve_catalog::Table;
+use calve_table::{check_references, load_manifests, owns_files, statistics_files};
 use futures::{StreamExt, TryStreamExt, stream};
-use iceberg::spec::{FormatVersion, MAIN_BRANCH, SnapshotRef, TableMetadata, TableMetadataBuilder};
+use iceberg::spec::{SnapshotRef, TableMetadata, TableMetadataBuilder};
 
 use super::retention::{Expiry, Wanted, expiry};
 use super::{CleanUpLevel, ExpireSnapshots};
@@ -187,27 +187,5 @@ pub(super) fn check_owner(table: &TableIdent, metadata: &TableMetadata) -> Resul
     }
     Err(Error::NotOwner {
         table: table.clone(),
-    })
-}
-
-/// Refuses tables whose branches and tags a commit would lose: those of format version 1 that have any, since the
-/// metadata that are written for that version have no place for them here.
-async fn check_references(table: &Table) -> Result<()> {
-    if table.metadata().format_version() != FormatVersion::V1 {
-        return Ok(());
-    }
-    let document = read_metadata_document(table.storage(), table.metadata_location()).await?;
-    let refs = document.get("refs").and_then(|refs| refs.as_object());
-    let others = refs.into_iter().flat_map(|refs| refs.keys());
-    let others: Vec<String> = others
-        .filter(|name| *name != MAIN_BRANCH)
-        .cloned()
-        .collect();
-    if others.is_empty() {
-        return Ok(());
-    }
-    Err(Error::LosesReferences {
-        table: table.ident().clone(),
-        references: others,
     })
 }

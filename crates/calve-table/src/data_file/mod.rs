@@ -5,18 +5,23 @@
 //! Memory is bounded: when the row groups under way together grow too large, the largest is written.
 
 mod conform;
+mod nan_counts;
 mod parquet;
 mod paths;
+mod row_groups;
+mod schema;
 mod split;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use ::parquet::arrow::AsyncArrowWriter;
+use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
 use ::parquet::arrow::async_writer::AsyncFileWriter;
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::properties::WriterProperties;
+use ::parquet::schema::types::SchemaDescriptor;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef as ArrowSchemaRef;
 use bytes::Bytes;
@@ -35,10 +40,13 @@ use iceberg::spec::{
 use uuid::Uuid;
 
 use self::conform::conform;
+use self::nan_counts::NanColumns;
 pub use self::parquet::DEFAULT_TARGET_FILE_BYTES;
 use self::parquet::target_file_bytes;
 pub(crate) use self::parquet::writer_properties;
 pub(crate) use self::paths::{Paths, data_folder};
+pub use self::row_groups::{NotCopied, RowGroupWriter};
+use self::schema::parquet_schema;
 use self::split::Splitter;
 use crate::row_lineage::{LAST_UPDATED_FIELD_ID, ROW_ID_FIELD_ID, with_row_lineage};
 use crate::{Error, Result};
@@ -150,6 +158,7 @@ struct Shape {
     sort_order_id: Option<i32>,
     properties: WriterProperties,
     metrics: MetricsConfig,
+    nan_columns: NanColumns,
     policy: TypePolicy,
     /// How the files' columns are the table's: told by the first footer.
     mapping: Option<ColumnMapping>,
@@ -159,6 +168,8 @@ struct Shape {
 struct OpenFile {
     location: Location,
     writer: AsyncArrowWriter<Upload>,
+    /// Of each of the columns that have such values.
+    nan_counts: Vec<u64>,
 }
 
 impl std::fmt::Debug for OpenFile {
@@ -195,6 +206,9 @@ impl DataFileWriter {
             Some(Splitter::new(&spec, &schema)?)
         };
         let properties = metadata.properties();
+        let metrics = MetricsConfig::new(properties, &schema);
+        let metrics = metrics.map_err(|source| Error::Metrics { source })?;
+        let arrow: ArrowSchemaRef = Arc::new(schema_to_arrow_schema(&schema)?);
         Ok(Self {
             storage: storage.clone(),
             paths: Paths::new(metadata, &spec, Uuid::new_v4().to_string())?,
@@ -206,10 +220,10 @@ impl DataFileWriter {
             target_bytes: target_file_bytes(properties)?,
             clustered: false,
             shape: Shape {
-                arrow: Arc::new(schema_to_arrow_schema(&schema)?),
                 properties: writer_properties(properties, &schema)?,
-                metrics: MetricsConfig::new(properties, &schema)
-                    .map_err(|source| Error::Metrics { source })?,
+                nan_columns: NanColumns::new(arrow.fields(), &metrics),
+                arrow,
+                metrics,
                 policy: TypePolicy::for_table(&schema, metadata.format_version()),
                 mapping: None,
                 schema,
@@ -340,13 +354,7 @@ impl DataFileWriter {
     /// Gives up: deletes the files that were ended and not taken, and drops those under way.
     pub async fn discard(self) {
         drop(self.open);
-        for file in self.done {
-            if let Ok(location) = Location::parse(file.file_path())
-                && let Err(error) = self.storage.delete(&location).await
-            {
-                tracing::warn!(%location, %error, "a data file that is not needed could not be deleted");
-            }
-        }
+        delete_all(&self.storage, &self.done).await;
     }
 
     async fn write_part(&mut self, partition: Struct, rows: &RecordBatch) -> Result<()> {
@@ -361,6 +369,7 @@ impl DataFileWriter {
             self.open.insert(partition.clone(), file);
         }
         let file = self.open.get_mut(&partition).expect("it was opened above");
+        self.shape.nan_columns.count(rows, &mut file.nan_counts);
         let written = file.writer.write(rows).await;
         written.map_err(|source| file.failed(source))?;
         let bytes = file.writer.bytes_written() + file.writer.in_progress_size();
@@ -371,19 +380,18 @@ impl DataFileWriter {
         self.bound_memory().await
     }
 
-    /// Writes the largest row groups under way until all of them fit.
+    /// Writes the largest row groups under way until all of them fit. The one that is written is there twice.
     async fn bound_memory(&mut self) -> Result<()> {
         loop {
-            let under_way: usize = self
-                .open
-                .values()
-                .map(|file| file.writer.memory_size())
-                .sum();
-            if under_way <= self.memory_bytes {
+            let sizes = self.open.values().map(OpenFile::memory_size);
+            let (all, largest) = sizes.fold((0, 0), |(all, largest), size| {
+                (all + size, largest.max(size))
+            });
+            if all + largest <= self.memory_bytes {
                 return Ok(());
             }
             let files = self.open.values_mut();
-            let Some(file) = files.max_by_key(|file| file.writer.in_progress_size()) else {
+            let Some(file) = files.max_by_key(|file| file.memory_size()) else {
                 return Ok(());
             };
             if file.writer.in_progress_rows() == 0 {
@@ -408,31 +416,55 @@ impl DataFileWriter {
     async fn begin(&mut self, partition: &Struct) -> Result<OpenFile> {
         let location = self.paths.next(partition);
         let upload = Upload(self.storage.writer(&location).await?);
-        let writer = AsyncArrowWriter::try_new(
-            upload,
-            ArrowSchemaRef::clone(&self.shape.arrow),
-            Some(self.shape.properties.clone()),
-        )
-        .map_err(|source| Error::Parquet {
+        let failed = |source| Error::Parquet {
             location: location.clone(),
             source,
-        })?;
-        Ok(OpenFile { location, writer })
+        };
+        let columns = self.shape.columns().map_err(failed)?;
+        let options = ArrowWriterOptions::new()
+            .with_properties(self.shape.properties.clone())
+            .with_parquet_schema(columns);
+        let arrow = ArrowSchemaRef::clone(&self.shape.arrow);
+        let writer = AsyncArrowWriter::try_new_with_options(upload, arrow, options);
+        Ok(OpenFile {
+            writer: writer.map_err(failed)?,
+            location,
+            nan_counts: self.shape.nan_columns.zeros(),
+        })
     }
 
     async fn end(&mut self, partition: Struct, mut file: OpenFile) -> Result<()> {
         let footer = file.writer.finish().await;
         let footer = footer.map_err(|source| file.failed(source))?;
         let size = file.writer.bytes_written() as u64;
-        let file = self
+        let mut described = self
             .shape
             .describe(&file.location, &footer, size, partition)?;
-        self.done.push(file);
+        described.nan_value_counts(self.shape.nan_columns.by_id(&file.nan_counts));
+        self.done.push(built(&file.location, &described)?);
         Ok(())
     }
 }
 
+/// Deletes files that nobody knows of.
+async fn delete_all(storage: &Storage, files: &[DataFile]) {
+    for file in files {
+        if let Ok(location) = Location::parse(file.file_path())
+            && let Err(error) = storage.delete(&location).await
+        {
+            tracing::warn!(%location, %error, "a data file that is not needed could not be deleted");
+        }
+    }
+}
+
 impl OpenFile {
+    /// What its row group takes. `memory_size` alone leaves out the pages that wait until their dictionary is
+    /// complete.
+    fn memory_size(&self) -> usize {
+        let writer = &self.writer;
+        writer.memory_size().max(writer.in_progress_size())
+    }
+
     fn failed(&self, source: ParquetError) -> Error {
         Error::Parquet {
             location: self.location.clone(),
@@ -449,7 +481,7 @@ impl Shape {
         footer: &ParquetMetaData,
         size: u64,
         partition: Struct,
-    ) -> Result<DataFile> {
+    ) -> Result<DataFileBuilder> {
         let wrong = |source| Error::Metrics { source };
         let mapping = match &mut self.mapping {
             Some(mapping) => mapping,
@@ -470,13 +502,23 @@ impl Shape {
             .file_size_in_bytes(size)
             .partition(partition)
             .partition_spec_id(self.spec.spec_id());
-        metrics.describe(&mut builder).build().map_err(|error| {
-            Error::Iceberg(iceberg::Error::new(
-                iceberg::ErrorKind::DataInvalid,
-                format!("{location}: {error}"),
-            ))
-        })
+        metrics.describe(&mut builder);
+        Ok(builder)
     }
+
+    /// The columns of the files in Parquet.
+    fn columns(&self) -> ::parquet::errors::Result<SchemaDescriptor> {
+        parquet_schema(&self.arrow, &self.schema, &self.properties)
+    }
+}
+
+fn built(location: &Location, file: &DataFileBuilder) -> Result<DataFile> {
+    file.build().map_err(|error| {
+        Error::Iceberg(iceberg::Error::new(
+            iceberg::ErrorKind::DataInvalid,
+            format!("{location}: {error}"),
+        ))
+    })
 }
 
 /// A writer of the store's as `parquet` wants it.
