@@ -145,6 +145,30 @@ impl FooterReader {
     /// When the file is no Parquet file, its footer is malformed or encrypted, it is not the file
     /// that was listed, or the store fails.
     pub async fn read(&self, file: &LakeFile) -> Result<Arc<ParquetMetaData>> {
+        self.read_of(file, None).await
+    }
+
+    /// Reads the footer of one file, whose bytes are at hand.
+    ///
+    /// # Errors
+    /// As [`FooterReader::read`].
+    pub async fn read_in(&self, file: &LakeFile, bytes: &Bytes) -> Result<Arc<ParquetMetaData>> {
+        self.read_of(file, Some(bytes)).await
+    }
+
+    /// Reads a whole file by one request. It has to be as it was listed.
+    ///
+    /// # Errors
+    /// When the file is gone or shorter than it was listed, or the store fails.
+    pub async fn read_file(&self, file: &LakeFile) -> Result<Bytes> {
+        self.shared.read_range(file, None, 0..file.size).await
+    }
+
+    async fn read_of(
+        &self,
+        file: &LakeFile,
+        whole: Option<&Bytes>,
+    ) -> Result<Arc<ParquetMetaData>> {
         let shared = &self.shared;
         if file.size == 0 {
             return Err(FooterError::Empty {
@@ -152,7 +176,9 @@ impl FooterReader {
             });
         }
         let tail_start = file.size.saturating_sub(shared.tail_bytes);
-        let tail = shared.read_range(file, tail_start..file.size).await?;
+        let tail = shared
+            .read_range(file, whole, tail_start..file.size)
+            .await?;
         let Some(ending) = Ending::of(&tail) else {
             return Err(shared.diagnose(file, &tail).await);
         };
@@ -175,7 +201,7 @@ impl FooterReader {
         }
         let _permit = shared.admit(file, needed - ENDING_BYTES).await?;
         let missing = file.size - needed..tail_start;
-        let head = shared.read_range(file, missing).await?;
+        let head = shared.read_range(file, whole, missing).await?;
         let mut footer = BytesMut::with_capacity(head.len() + tail.len());
         footer.extend_from_slice(&head);
         footer.extend_from_slice(&tail[..tail.len() - ENDING]);
@@ -197,9 +223,18 @@ impl FooterReader {
 }
 
 impl Shared {
-    /// Reads a part of a file that was listed as having it.
-    async fn read_range(&self, file: &LakeFile, range: Range<u64>) -> Result<Bytes> {
+    /// Reads a part of a file that was listed as having it, or takes it from the file's bytes.
+    async fn read_range(
+        &self,
+        file: &LakeFile,
+        whole: Option<&Bytes>,
+        range: Range<u64>,
+    ) -> Result<Bytes> {
         let wanted = range.end - range.start;
+        if let Some(bytes) = whole.filter(|bytes| bytes.len() as u64 == file.size) {
+            let at = |offset: u64| usize::try_from(offset).unwrap_or(bytes.len());
+            return Ok(bytes.slice(at(range.start)..at(range.end)));
+        }
         match self.store.read_range(&file.location, range).await {
             Ok(bytes) if bytes.len() as u64 == wanted => Ok(bytes),
             Ok(_) | Err(calve_storage::Error::OutOfRange { .. }) => {
@@ -260,7 +295,7 @@ impl Shared {
         } else if tail.len() as u64 == file.size {
             tail.slice(..MAGIC.len())
         } else {
-            match self.read_range(file, 0..magic_bytes).await {
+            match self.read_range(file, None, 0..magic_bytes).await {
                 Ok(bytes) => bytes,
                 Err(error) => return error,
             }

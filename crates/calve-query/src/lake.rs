@@ -349,7 +349,11 @@ impl TableProvider for LakeTable {
             });
         }
         let rows = usize::try_from(rows).map_or(Precision::Absent, Precision::Exact);
-        let wanted = Wanted { projection, limit };
+        let wanted = Wanted {
+            projection,
+            limit,
+            ahead: None,
+        };
         plan(session, Arc::clone(&self.scan), files, rows, wanted)
     }
 

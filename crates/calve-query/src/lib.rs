@@ -34,6 +34,7 @@ pub use lake::{
     lake_provider,
 };
 pub use map_exec::{BatchMap, MapExec};
+pub use read::ReadAhead;
 pub use records::{AvroTable, avro_provider};
 pub use session::{Session, SessionOptions};
 pub use sort_keys::{SortKeys, leaf, path};

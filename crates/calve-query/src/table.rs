@@ -18,11 +18,13 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use iceberg::spec::{PartitionSpec, Schema, SnapshotRef, Transform};
+use parquet::file::metadata::ParquetMetaData;
 use roaring::RoaringTreemap;
 
 use crate::plan::{Planner, PrimitiveColumns, file_filter, top_level};
 use crate::read::{
-    DeleteFile, Filters, ScanFile, ScanTable, TableColumns, Wanted, plan, positions_in, support,
+    DeleteFile, Filters, ReadAhead, ScanFile, ScanTable, TableColumns, Wanted, plan, positions_in,
+    support,
 };
 use crate::sql::{Version, snapshot_at};
 use crate::{Error, Result};
@@ -115,6 +117,7 @@ fn conditions(plan: &LogicalPlan) -> Vec<Expr> {
 pub struct TableFiles {
     scan: Arc<ScanTable>,
     files: Vec<ScanFile>,
+    ahead: Option<ReadAhead>,
 }
 
 impl IcebergTable {
@@ -136,6 +139,7 @@ impl IcebergTable {
         Ok(TableFiles {
             scan: Arc::clone(&self.scan),
             files,
+            ahead: None,
         })
     }
 
@@ -160,6 +164,7 @@ impl IcebergTable {
         Ok(TableFiles {
             scan: Arc::clone(&self.scan),
             files: planner.listed(files)?,
+            ahead: None,
         })
     }
 
@@ -178,6 +183,19 @@ impl IcebergTable {
         };
         let delete = DeleteFile::new(&delete.file).map_err(wrong)?;
         Ok(positions_in(&self.scan, &delete).await?)
+    }
+
+    /// Reads the footer of a data file of the table, without its page indexes.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is malformed.
+    pub async fn footer(&self, file: &calve_table::ScanFile) -> Result<Arc<ParquetMetaData>> {
+        let path = file.file.path.as_str();
+        let location = Location::parse(path).map_err(|error| Error::Table {
+            ident: self.table.ident().clone(),
+            problem: error.to_string(),
+        })?;
+        self.scan.footer((&location, file.file.size_bytes)).await
     }
 
     /// Says of data files whether they may have rows of which a condition in SQL is true.
@@ -226,7 +244,15 @@ impl TableFiles {
         Self {
             scan: Arc::clone(&self.scan),
             files: files.cloned().collect(),
+            ahead: self.ahead,
         }
+    }
+
+    /// Reads small files whole, one request each, before they are asked for.
+    #[must_use]
+    pub fn with_read_ahead(mut self, ahead: ReadAhead) -> Self {
+        self.ahead = Some(ahead);
+        self
     }
 }
 
@@ -247,7 +273,11 @@ impl TableProvider for TableFiles {
         _filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let wanted = Wanted { projection, limit };
+        let wanted = Wanted {
+            projection,
+            limit,
+            ahead: self.ahead,
+        };
         let scan = Arc::clone(&self.scan);
         plan(session, scan, self.files.clone(), Precision::Absent, wanted)
     }
@@ -330,7 +360,11 @@ impl TableProvider for IcebergTable {
             filters: &filters,
         };
         let (files, rows) = planner.files(self.snapshot.as_ref()).await?;
-        let wanted = Wanted { projection, limit };
+        let wanted = Wanted {
+            projection,
+            limit,
+            ahead: None,
+        };
         plan(session, Arc::clone(&self.scan), files, rows, wanted)
     }
 

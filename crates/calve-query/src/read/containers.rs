@@ -52,6 +52,10 @@ impl Container for FileContainer<'_> {
             max: bound(self.file.upper_bounds.as_ref(), id, primitive),
             nulls: count(self.file.null_value_counts.as_ref(), id),
         };
+        // Bounds leave NaN out, which is greater than all others.
+        if count(self.file.nan_value_counts.as_ref(), id).is_some_and(|nans| nans > 0) {
+            range.max = None;
+        }
         for (field, value) in self.partition_values(id) {
             let Some(Literal::Primitive(value)) = value else {
                 continue;

@@ -1,9 +1,11 @@
 //! Reading data files as rows of a table.
 
 mod adapter;
+mod ahead;
 mod columns;
 mod containers;
 mod deletes;
+mod direct;
 mod lineage;
 mod prune;
 mod reader;
@@ -13,6 +15,7 @@ mod scan;
 mod source;
 
 pub(crate) use adapter::Constants;
+pub use ahead::ReadAhead;
 pub(crate) use columns::TableColumns;
 pub(crate) use containers::{FileContainer, ManifestContainer};
 pub(crate) use deletes::{DeleteFile, positions_in};

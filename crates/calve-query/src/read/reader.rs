@@ -12,7 +12,7 @@ use calve_storage::Storage;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use futures::{FutureExt, TryFutureExt};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetObjectReader};
@@ -50,6 +50,8 @@ pub(crate) struct StoreReader {
     footers: FooterReader,
     file: Arc<LakeFile>,
     footer: Option<Arc<ParquetMetaData>>,
+    /// The whole file, where it was read at once.
+    bytes: Option<Bytes>,
     bytes_scanned: Count,
 }
 
@@ -65,17 +67,22 @@ impl StoreReader {
         Ok(Self {
             inner: ParquetObjectReader::new(store, path).with_file_size(size),
             footers: footers.clone(),
-            file: Arc::new(LakeFile {
-                location: location.clone(),
-                size,
-                last_modified_ms: 0,
-                etag: None,
-                storage_class: None,
-                partition: Arc::new([]),
-            }),
+            file: Arc::new(lake_file(location.clone(), size)),
             footer: None,
+            bytes: None,
             bytes_scanned,
         })
+    }
+
+    /// Takes everything from the file's bytes, which are at hand.
+    pub(crate) fn with_bytes(mut self, bytes: Option<Bytes>) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
+    /// The file's bytes, where they are at hand.
+    pub(crate) fn bytes(&self) -> Option<&Bytes> {
+        self.bytes.as_ref()
     }
 
     /// The file's footer, read at most once. The lake's reader of footers trusts none of them.
@@ -83,7 +90,10 @@ impl StoreReader {
         if let Some(footer) = &self.footer {
             return Ok(Arc::clone(footer));
         }
-        let footer = self.footers.read(&self.file).await?;
+        let footer = match &self.bytes {
+            Some(bytes) => self.footers.read_in(&self.file, bytes).await?,
+            None => self.footers.read(&self.file).await?,
+        };
         self.footer = Some(Arc::clone(&footer));
         Ok(footer)
     }
@@ -98,7 +108,10 @@ impl fmt::Debug for StoreReader {
 impl AsyncFileReader for StoreReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
         self.bytes_scanned.add(length(&range));
-        self.inner.get_bytes(range)
+        match &self.bytes {
+            Some(bytes) => ready(part(bytes, &range)).boxed(),
+            None => self.inner.get_bytes(range),
+        }
     }
 
     fn get_byte_ranges(
@@ -106,7 +119,10 @@ impl AsyncFileReader for StoreReader {
         ranges: Vec<Range<u64>>,
     ) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
         self.bytes_scanned.add(ranges.iter().map(length).sum());
-        self.inner.get_byte_ranges(ranges)
+        match &self.bytes {
+            Some(bytes) => ready(ranges.iter().map(|range| part(bytes, range)).collect()).boxed(),
+            None => self.inner.get_byte_ranges(ranges),
+        }
     }
 
     fn get_metadata<'a>(
@@ -117,6 +133,31 @@ impl AsyncFileReader for StoreReader {
         self.footer()
             .map_err(|error| ParquetError::External(Box::new(error)))
             .boxed()
+    }
+}
+
+/// A part of a file's bytes. Footers may lie about where columns end.
+fn part(bytes: &Bytes, range: &Range<u64>) -> Result<Bytes, ParquetError> {
+    let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
+    let (start, end) = (at(range.start), at(range.end));
+    if start > end || end > bytes.len() {
+        let length = bytes.len();
+        return Err(ParquetError::EOF(format!(
+            "bytes {start} to {end} of a file of {length} bytes"
+        )));
+    }
+    Ok(bytes.slice(start..end))
+}
+
+/// A file of which no more than its place and size are known.
+pub(super) fn lake_file(location: Location, size: u64) -> LakeFile {
+    LakeFile {
+        location,
+        size,
+        last_modified_ms: 0,
+        etag: None,
+        storage_class: None,
+        partition: Arc::new([]),
     }
 }
 

@@ -16,6 +16,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use object_store::path::Path;
 
+use super::ahead::ReadAhead;
 use super::source::{ScanFile, ScanTable, TableSource};
 
 /// What a query wants of a table.
@@ -25,6 +26,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) projection: Option<&'a Vec<usize>>,
     /// How many rows at most.
     pub(crate) limit: Option<usize>,
+    /// How small files are read ahead; not at all when `None`.
+    pub(crate) ahead: Option<ReadAhead>,
 }
 
 /// Plans the reading of files. `rows` is their number of rows, where that is known for sure.
@@ -51,7 +54,15 @@ pub(crate) fn plan(
     let options = session.table_options().parquet.clone();
     let pool = Arc::clone(&session.runtime_env().memory_pool);
     let groups = group(files, session.config().target_partitions());
-    let source = Arc::new(TableSource::new(table, options, pool));
+    let mut source = TableSource::new(table, options, pool);
+    if let Some(bounds) = wanted.ahead {
+        // Streams that share their files take them in this order, too.
+        let files = groups.iter().flat_map(FileGroup::iter);
+        let files = files.filter_map(|file| file.extension::<Arc<ScanFile>>());
+        source =
+            source.with_read_ahead(bounds, files.map(|file| (file.location.clone(), file.size)));
+    }
+    let source = Arc::new(source);
     // The readers know their stores; this one is only asked for, never read from.
     let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), source)
         .with_file_groups(groups)

@@ -26,14 +26,17 @@ use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, Push
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder};
 use datafusion::physical_plan::{DisplayFormatType, PhysicalExpr};
 use futures::stream::BoxStream;
-use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
+use parquet::file::metadata::ParquetMetaData;
 
 use super::adapter::{Constants, FileAdapterFactory};
+use super::ahead::{FilesAhead, ReadAhead};
 use super::columns::TableColumns;
 use super::deletes::{DeleteFile, EqualityFilter, access_plan, deleted_positions};
+use super::direct::DirectReader;
 use super::lineage::Lineage;
-use super::reader::{FileReaderFactory, StoreReader};
+use super::reader::{FileReaderFactory, StoreReader, lake_file};
 use crate::Error;
 
 /// One file of a scan, attached to DataFusion's own description of it.
@@ -95,6 +98,17 @@ impl ScanTable {
         self
     }
 
+    /// Reads the footer of a file of the table.
+    pub(crate) async fn footer(
+        &self,
+        (location, size): (&Location, u64),
+    ) -> Result<Arc<ParquetMetaData>, Error> {
+        Ok(self
+            .footers
+            .read(&lake_file(location.clone(), size))
+            .await?)
+    }
+
     /// Opens a file of the table.
     pub(super) async fn open(
         &self,
@@ -114,6 +128,7 @@ pub(crate) struct TableSource {
     table: Arc<ScanTable>,
     template: ParquetSource,
     pool: Arc<dyn MemoryPool>,
+    ahead: Option<Arc<FilesAhead>>,
     batch_size: usize,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -133,9 +148,21 @@ impl TableSource {
             table,
             template: ParquetSource::new(schema).with_table_parquet_options(options),
             pool,
+            ahead: None,
             batch_size: 8192,
             metrics: ExecutionPlanMetricsSet::new(),
         }
+    }
+
+    /// Reads small files whole and ahead; `files` are all that are read, in the order of the scan.
+    pub(crate) fn with_read_ahead(
+        mut self,
+        bounds: ReadAhead,
+        files: impl Iterator<Item = (Location, u64)>,
+    ) -> Self {
+        let footers = self.table.footers.clone();
+        self.ahead = Some(Arc::new(FilesAhead::new(bounds, footers, files)));
+        self
     }
 
     fn with_template(&self, template: &Arc<dyn FileSource>) -> Option<Arc<dyn FileSource>> {
@@ -181,7 +208,10 @@ impl FileSource for TableSource {
         partition: usize,
     ) -> Result<Arc<dyn FileOpener>> {
         let bytes_scanned = MetricBuilder::new(&self.metrics).counter("bytes_scanned", partition);
+        let columns = Arc::clone(&self.table.columns);
+        let projection = self.columns_read()?.clone();
         Ok(Arc::new(TableOpener {
+            direct: Arc::new(DirectReader::new(columns, projection, self.batch_size)),
             source: self.clone(),
             limit: base_config.limit,
             output: base_config.projected_schema()?,
@@ -272,6 +302,8 @@ impl FileSource for TableSource {
 #[derive(Clone)]
 struct TableOpener {
     source: TableSource,
+    /// Reads files that are at hand whole.
+    direct: Arc<DirectReader>,
     limit: Option<usize>,
     output: SchemaRef,
     /// Handed through; the readers know their stores themselves.
@@ -304,10 +336,13 @@ impl TableOpener {
         scan: &ScanFile,
     ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let table = &self.source.table;
-        let mut reader = table
-            .open((&scan.location, scan.size), self.bytes_scanned)
-            .await?;
-        reader.footer().await.map_err(Error::from)?;
+        let scanned = self.bytes_scanned.clone();
+        let mut reader = table.open((&scan.location, scan.size), scanned).await?;
+        if let Some(ahead) = &self.source.ahead {
+            let bytes = ahead.take((&scan.location, scan.size)).await;
+            reader = reader.with_bytes(bytes.map_err(Error::from)?);
+        }
+        let footer = reader.footer().await.map_err(Error::from)?;
         let mut projection = self.source.columns_read()?.clone();
         let mut equality = None;
         let deleted = deleted_positions(table, &scan.deletes, &scan.location).await?;
@@ -331,29 +366,19 @@ impl TableOpener {
                 projection = wider.clone();
             }
         }
-        // Rows that are deleted do not count, and only the scan around this one knows how many are.
-        let limit = self.limit.filter(|_| scan.deletes.is_empty());
-        let adapter =
-            FileAdapterFactory::new(Arc::clone(&table.columns), Arc::clone(&scan.constants));
-        let source = self.source.for_file(reader, &projection)?;
-        let config =
-            FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::clone(&source))
-                .with_file(file)
-                .with_limit(limit)
-                .with_batch_size(Some(self.source.batch_size))
-                .with_expr_adapter(Some(Arc::new(adapter)))
-                .build();
-        let stream = FileStreamBuilder::new(&config)
-            .with_partition(0)
-            .with_morselizer(source.create_morselizer(self.store, &config, 0)?)
-            .with_metrics(source.metrics())
-            .build()?;
-        let stream = unpanicked(stream);
+        let stream = match reader.bytes().filter(|_| self.reads_directly(scan)) {
+            Some(bytes) => self.direct.rows(bytes, footer, &scan.constants)?,
+            None => None,
+        };
+        let stream = match stream {
+            Some(rows) => unpanicked(stream::iter(rows)).boxed(),
+            None => self.scan(file, scan, reader, &projection)?,
+        };
         let stream = match lineage {
             Some(mut lineage) => stream
                 .map(move |batch| batch.and_then(|batch| lineage.apply(&batch)))
                 .boxed(),
-            None => stream.boxed(),
+            None => stream,
         };
         let output = self.output;
         Ok(match equality {
@@ -364,6 +389,40 @@ impl TableOpener {
                 .map(move |batch| batch.and_then(|batch| with_schema(&batch, &output)))
                 .boxed(),
         })
+    }
+
+    /// Whether a file that is at hand is read whole.
+    fn reads_directly(&self, scan: &ScanFile) -> bool {
+        scan.deletes.is_empty() && self.limit.is_none() && self.source.template.filter().is_none()
+    }
+
+    /// Reads a file by a scan of DataFusion's of its own.
+    fn scan(
+        &self,
+        file: PartitionedFile,
+        scan: &ScanFile,
+        reader: StoreReader,
+        projection: &ProjectionExprs,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        // Rows that are deleted do not count, and only the scan around this one knows how many are.
+        let limit = self.limit.filter(|_| scan.deletes.is_empty());
+        let columns = Arc::clone(&self.source.table.columns);
+        let adapter = FileAdapterFactory::new(columns, Arc::clone(&scan.constants));
+        let source = self.source.for_file(reader, projection)?;
+        let config =
+            FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::clone(&source))
+                .with_file(file)
+                .with_limit(limit)
+                .with_batch_size(Some(self.source.batch_size))
+                .with_expr_adapter(Some(Arc::new(adapter)))
+                .build();
+        let store = Arc::clone(&self.store);
+        let stream = FileStreamBuilder::new(&config)
+            .with_partition(0)
+            .with_morselizer(source.create_morselizer(store, &config, 0)?)
+            .with_metrics(source.metrics())
+            .build()?;
+        Ok(unpanicked(stream).boxed())
     }
 }
 
