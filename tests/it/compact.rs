@@ -95,7 +95,7 @@ fn options_are_sparks() {
     --- stdout ---
     --- stderr ---
     error: there is no option `speed`
-    hint: the options are target-file-size-bytes, min-file-size-bytes, max-file-size-bytes, min-input-files, max-file-group-size-bytes, max-file-group-input-files, rewrite-all, delete-file-threshold, delete-ratio-threshold, max-files-to-rewrite, max-concurrent-file-group-rewrites, partial-progress.enabled, partial-progress.max-commits, partial-progress.max-failed-commits, use-starting-sequence-number, rewrite-job-order, output-spec-id, remove-dangling-deletes, compression-factor, shuffle-partitions-per-file, var-length-contribution, max-output-size
+    hint: the options are target-file-size-bytes, min-file-size-bytes, max-file-size-bytes, min-input-files, max-file-group-size-bytes, max-file-group-input-files, rewrite-all, delete-file-threshold, delete-ratio-threshold, max-files-to-rewrite, max-concurrent-file-group-rewrites, partial-progress.enabled, partial-progress.max-commits, partial-progress.max-failed-commits, use-starting-sequence-number, rewrite-job-order, output-spec-id, remove-dangling-deletes, compression-factor, shuffle-partitions-per-file, var-length-contribution, max-output-size, row-group-copy.enabled, row-group-copy.min-row-group-bytes
     ");
     let missing = sandbox.run(&["compact", "db.nothing"]);
     assert!(missing.starts_with("exit 2"), "{missing}");

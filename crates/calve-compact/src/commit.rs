@@ -27,6 +27,8 @@ pub(crate) struct Written {
     pub(crate) group: FileGroup,
     pub(crate) removed: Vec<Location>,
     pub(crate) added: Vec<DataFile>,
+    /// Whether row groups were copied as they are.
+    pub(crate) are_copied: bool,
 }
 
 impl Written {

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 
 use calve_base::{NoProgress, Progress, Stage, TableIdent};
 use calve_catalog::{Catalog, Table};
-use calve_query::{Session, SessionOptions, table_provider};
+use calve_query::{ReadAhead, Session, SessionOptions, table_provider};
 use calve_table::{Scan, SnapshotLookup};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -30,6 +30,18 @@ use crate::{Error, Result, Strategy};
 /// How much memory a run takes, unless said otherwise.
 const DEFAULT_MEMORY_BYTES: u64 = 1 << 30;
 
+/// What a run takes beside the rows: the plan, requests, parts of files on their way to the store.
+const OVERHEAD_BYTES: u64 = 64 << 20;
+
+/// How many small files are read at once, all groups together, unless said otherwise.
+pub(crate) const REQUESTS: usize = 64;
+
+/// How many bytes of them wait to be decoded, at most.
+const READ_AHEAD_BYTES: u64 = 64 << 20;
+
+/// Up to which size a file is read by one request, instead of its footer first and its columns then.
+const WHOLE_FILE_BYTES: u64 = 4 << 20;
+
 /// What a compaction did. The counts are called as Spark's.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Report {
@@ -41,6 +53,8 @@ pub struct Report {
     pub rewritten_bytes_count: u64,
     /// The size of those that took their place, in bytes.
     pub added_bytes_count: u64,
+    /// Of the files that are gone, those whose row groups were copied as they are, without decoding.
+    pub copied_data_files_count: u64,
     /// Delete files that are gone, because they concerned only files that are.
     pub removed_delete_files_count: u64,
     /// Files that were to be rewritten and are not, because others changed them, or a commit failed.
@@ -163,8 +177,9 @@ impl Compact {
         let order = self.strategy.order(&table.ident().to_string(), metadata)?;
         let output_spec = output_spec(&options, metadata)?;
         let snapshot = self.head(&table)?;
-        // One half is for what is read, the other for what is written.
-        let memory = self.session.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES) / 2;
+        // One half is for what is read and sorted, the other for what is written.
+        let memory = self.session.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES);
+        let memory = memory.saturating_sub(OVERHEAD_BYTES).max(memory / 2) / 2;
         let session = SessionOptions {
             memory_bytes: Some(memory),
             ..self.session.clone()
@@ -191,16 +206,22 @@ impl Compact {
             groups,
             left_alone,
         };
-        let at_once = self.at_once(&options);
+        let at_once = self.at_once(&options).min(plan.groups.len()).max(1);
+        let requests = self.session.concurrency.unwrap_or(REQUESTS);
         let rewriter = Rewriter {
             table,
             provider,
             session,
+            read_ahead: ReadAhead {
+                files: requests.div_ceil(at_once),
+                bytes: (memory / 8).min(READ_AHEAD_BYTES) / at_once as u64,
+                max_file_bytes: WHOLE_FILE_BYTES,
+            },
             write_bytes: usize::try_from(memory).unwrap_or(usize::MAX) / at_once,
             options,
             output_spec,
             order,
-            sort_parts: (self.concurrency() / at_once.min(plan.groups.len()).max(1)).max(1),
+            sort_parts: (self.concurrency() / at_once).max(1),
             progress: Arc::clone(&self.progress),
             is_stopped: AtomicBool::new(false),
         };
@@ -358,10 +379,11 @@ async fn written(rewriter: &Rewriter, group: FileGroup) -> Result<Written, (Erro
         Err(error) => return Err((error.into(), group)),
     };
     match rewriter.rewrite(&group).await {
-        Ok(added) => Ok(Written {
+        Ok(rewritten) => Ok(Written {
             group,
             removed,
-            added,
+            added: rewritten.files,
+            are_copied: rewritten.are_copied,
         }),
         Err(error) => Err((error, group)),
     }
@@ -423,6 +445,9 @@ fn candidate(
 impl Report {
     pub(crate) fn count(&mut self, written: &Written) {
         self.rewritten_data_files_count += written.removed.len() as u64;
+        if written.are_copied {
+            self.copied_data_files_count += written.removed.len() as u64;
+        }
         self.rewritten_bytes_count += written.group.bytes;
         self.added_data_files_count += written.added.len() as u64;
         for file in &written.added {

@@ -16,6 +16,7 @@
 mod clean_up;
 mod commit;
 mod compact;
+mod copy;
 mod dangling;
 mod error;
 pub mod expire;

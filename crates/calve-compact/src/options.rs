@@ -36,7 +36,13 @@ pub const NAMES: &[&str] = &[
     "shuffle-partitions-per-file",
     "var-length-contribution",
     "max-output-size",
+    "row-group-copy.enabled",
+    "row-group-copy.min-row-group-bytes",
 ];
+
+/// From which size on row groups are copied, unless said otherwise (as in Amoro's
+/// `self-optimizing.rewrite.use-parquet-row-group-merge`).
+const MIN_COPIED_ROW_GROUP_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The table property that says how large delete files should be, and what it is unless said otherwise.
 const DELETE_TARGET: (&str, u64) = ("write.delete.target-file-size-bytes", 64 * 1024 * 1024);
@@ -125,6 +131,11 @@ pub struct RewriteOptions {
     pub var_length_contribution: usize,
     /// The most bytes of a place on a Z-order curve. Default: 2147483647.
     pub max_output_size: usize,
+    /// Whether large row groups are put together as they are, without decoding, where nothing else is to be done to
+    /// their rows. No option of Spark's. Default: yes.
+    pub row_group_copy: bool,
+    /// How large, in bytes, they have to be on average. Default: 8 MiB.
+    pub min_copied_row_group_bytes: u64,
 }
 
 impl RewriteOptions {
@@ -190,6 +201,11 @@ impl RewriteOptions {
             compression_factor: given.number("compression-factor", 1.0)?,
             var_length_contribution: given.number("var-length-contribution", 8)?,
             max_output_size: given.number("max-output-size", 2_147_483_647)?,
+            row_group_copy: given.number("row-group-copy.enabled", true)?,
+            min_copied_row_group_bytes: given.number(
+                "row-group-copy.min-row-group-bytes",
+                MIN_COPIED_ROW_GROUP_BYTES,
+            )?,
         };
         if given.number("shuffle-partitions-per-file", 1_u32)? != 1 {
             tracing::warn!("shuffle-partitions-per-file has no effect: rows are not shuffled");

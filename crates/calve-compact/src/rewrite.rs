@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::RecordBatch;
+use arrow::compute::BatchCoalescer;
 use calve_base::{Location, Progress};
 use calve_catalog::Table;
-use calve_query::{IcebergTable, Session};
-use calve_storage::Storage;
-use calve_table::DataFileWriter;
+use calve_query::{IcebergTable, ReadAhead, Session};
+use calve_table::{DataFileWriter, ScanFile};
 use datafusion::catalog::TableProvider;
-use datafusion::execution::SessionStateBuilder;
+use datafusion::error::DataFusionError;
+use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
 use datafusion::physical_plan::execute_stream;
 use futures::StreamExt;
 use iceberg::spec::{DataFile, FormatVersion, PartitionSpecRef};
@@ -31,6 +32,12 @@ pub(crate) const STAGE: &str = "rows rewritten";
 /// How many batches may wait between reading and writing.
 const QUEUE_BATCHES: usize = 4;
 
+/// How many files one scan has, where rows stay in their order.
+const SCANNED_FILES: usize = 2_000;
+
+/// How many rows are written at a time: small files are put together first.
+const BATCH_ROWS: usize = 8192;
+
 /// What all groups of a run need.
 pub(crate) struct Rewriter {
     pub(crate) table: Table,
@@ -43,11 +50,21 @@ pub(crate) struct Rewriter {
     pub(crate) order: RowOrder,
     /// How many parts of a group are sorted at once.
     pub(crate) sort_parts: usize,
+    /// How small files are read.
+    pub(crate) read_ahead: ReadAhead,
     /// How much memory the row groups of one group of files may take.
     pub(crate) write_bytes: usize,
     pub(crate) progress: Arc<dyn Progress>,
     /// Whether the run is over, and nothing more need be written.
     pub(crate) is_stopped: AtomicBool,
+}
+
+/// What became of a group.
+#[derive(Debug)]
+pub(crate) struct Rewritten {
+    pub(crate) files: Vec<DataFile>,
+    /// Whether row groups were copied as they are.
+    pub(crate) are_copied: bool,
 }
 
 /// Files of known sizes.
@@ -70,46 +87,63 @@ impl Rewriter {
     ///
     /// # Errors
     /// When a file cannot be read, the store fails, or rows are missing. Nothing is left then.
-    pub(crate) async fn rewrite(&self, group: &FileGroup) -> Result<Vec<DataFile>> {
-        let files = self.write(group, None).await?;
-        let bytes: u64 = files.iter().map(DataFile::file_size_in_bytes).sum();
-        let expected = self.options.expected_output_files(bytes);
+    pub(crate) async fn rewrite(&self, group: &FileGroup) -> Result<Rewritten> {
+        if let Some(files) = self.copy_row_groups(group).await? {
+            return Ok(Rewritten {
+                files,
+                are_copied: true,
+            });
+        }
+        Ok(Rewritten {
+            files: self.encode(group).await?,
+            are_copied: false,
+        })
+    }
+
+    async fn encode(&self, group: &FileGroup) -> Result<Vec<DataFile>> {
         let most = self.options.max_file_size_bytes;
         let fits = |files: &[DataFile]| files.iter().all(|file| file.file_size_in_bytes() <= most);
-        if self.splits(group) || (files.len() as u64 <= expected && fits(&files)) {
-            return Ok(files);
-        }
-        // While it is written, a small file seems larger or smaller than it comes out. Now it is known what the
-        // rows take, and without another go the next run would put the files together, or take them apart.
-        let known = Known {
-            files: expected,
-            rows: files.iter().map(DataFile::record_count).sum(),
-        };
-        let storage = self.table.storage();
-        let again = match self.write(group, Some(known)).await {
-            Ok(again) => again,
-            Err(error) => {
-                delete_files(storage, &files).await?;
-                return Err(error);
+        let mut files = self.write(group, None).await?;
+        let mut wanted = u64::MAX;
+        loop {
+            let bytes = files.iter().map(DataFile::file_size_in_bytes).sum();
+            let expected = self.options.expected_output_files(bytes);
+            let is_sound = files.len() as u64 <= expected && fits(&files);
+            if self.splits(group) || is_sound || expected >= wanted {
+                return Ok(files);
             }
-        };
-        // Rows of very different sizes can make a file too large.
-        let (kept, others) = if fits(&files) && !fits(&again) {
-            (files, again)
-        } else {
-            (again, files)
-        };
-        delete_files(storage, &others).await?;
-        Ok(kept)
+            // While it is written, a small file seems larger or smaller than it comes out. Now it is known what the
+            // rows take, and without another go the next run would put the files together, or take them apart. The
+            // fewer they are, the less they take.
+            wanted = expected;
+            let known = Known {
+                files: expected,
+                rows: files.iter().map(DataFile::record_count).sum(),
+            };
+            let again = match self.write(group, Some(known)).await {
+                Ok(again) => again,
+                Err(error) => {
+                    self.delete(&files).await?;
+                    return Err(error);
+                }
+            };
+            // Rows of very different sizes can make a file too large.
+            if fits(&files) && !fits(&again) {
+                self.delete(&again).await?;
+                return Ok(files);
+            }
+            self.delete(&files).await?;
+            files = again;
+        }
     }
 
     /// Whether the rows of a group go to several partitions: its files are of other specs than the output.
-    fn splits(&self, group: &FileGroup) -> bool {
+    pub(crate) fn splits(&self, group: &FileGroup) -> bool {
         group.spec_id != self.output_spec.spec_id()
     }
 
     /// Whether rows carry row ids, which stay.
-    fn has_lineage(&self) -> bool {
+    pub(crate) fn has_lineage(&self) -> bool {
         self.table.metadata().format_version() >= FormatVersion::V3
     }
 
@@ -135,7 +169,6 @@ impl Rewriter {
 
     /// `into` is what files there are to be, if that is known for sure.
     async fn write(&self, group: &FileGroup, into: Option<Known>) -> Result<Vec<DataFile>> {
-        let storage = self.table.storage();
         let is_split = self.splits(group);
         let target = match into {
             // Rows end the files.
@@ -161,13 +194,13 @@ impl Rewriter {
         let written: u64 = files.iter().map(DataFile::record_count).sum();
         let is_whole = group.deletes_count > 0 || read == group.rows;
         if read != written || read > group.rows || !is_whole {
-            delete_files(storage, &files).await?;
+            self.delete(&files).await?;
             return Err(self.wrong_rows(group, read, written));
         }
         Ok(files)
     }
 
-    fn wrong_rows(&self, group: &FileGroup, read: u64, written: u64) -> Error {
+    pub(crate) fn wrong_rows(&self, group: &FileGroup, read: u64, written: u64) -> Error {
         Error::Rows {
             table: self.table.ident().to_string(),
             read,
@@ -183,18 +216,53 @@ impl Rewriter {
         mut sizes: Option<Sizes<'_>>,
         writer: &mut DataFileWriter,
     ) -> Result<u64> {
+        let files_at_once = match self.order {
+            // What a scan needs for each of its files would grow with the group.
+            RowOrder::AsTheyAre => SCANNED_FILES,
+            RowOrder::Sorted(_) | RowOrder::ZOrder(_) => group.files.len().max(1),
+        };
+        let mut read = 0;
+        for files in group.files.chunks(files_at_once) {
+            let rows = self.rows(group, files).await?;
+            read = self
+                .copy_rows(group, (rows, read), &mut sizes, writer)
+                .await?;
+        }
+        Ok(read)
+    }
+
+    /// Copies more rows, after so many.
+    async fn copy_rows(
+        &self,
+        group: &FileGroup,
+        (mut rows, mut read): (SendableRecordBatchStream, u64),
+        sizes: &mut Option<Sizes<'_>>,
+        writer: &mut DataFileWriter,
+    ) -> Result<u64> {
         let (batches, mut arrived) = mpsc::channel(QUEUE_BATCHES);
         // Ends with this function, whatever its outcome.
         let mut reader = JoinSet::new();
-        let mut rows = self.rows(group).await?;
         reader.spawn(async move {
+            let mut whole = BatchCoalescer::new(rows.schema(), BATCH_ROWS)
+                .with_biggest_coalesce_batch_size(Some(BATCH_ROWS / 2));
             while let Some(batch) = rows.next().await {
-                if batches.send(batch).await.is_err() {
-                    break;
+                let pushed = batch.and_then(|batch| Ok(whole.push_batch(batch)?));
+                if let Err(error) = pushed {
+                    // Nobody waits for more after an error.
+                    let _ = batches.send(Err(error)).await;
+                    return;
+                }
+                while let Some(batch) = whole.next_completed_batch() {
+                    if batches.send(Ok(batch)).await.is_err() {
+                        return;
+                    }
                 }
             }
+            let rest = whole.finish_buffered_batch().map_err(DataFusionError::from);
+            if let Some(rest) = rest.map(|()| whole.next_completed_batch()).transpose() {
+                let _ = batches.send(rest).await;
+            }
         });
-        let mut read = 0;
         while let Some(batch) = arrived.recv().await {
             let batch = batch.map_err(calve_query::Error::from)?;
             read += batch.num_rows() as u64;
@@ -204,7 +272,7 @@ impl Rewriter {
             if read > group.rows {
                 return Err(self.wrong_rows(group, read, read));
             }
-            match &mut sizes {
+            match sizes {
                 Some(sizes) => sizes.write(&batch, writer).await?,
                 None => writer.write(&batch).await?,
             }
@@ -219,10 +287,19 @@ impl Rewriter {
         }
     }
 
+    /// Deletes files that are not to be committed.
+    pub(crate) async fn delete(&self, files: &[DataFile]) -> Result<()> {
+        let locations = files.iter().map(|file| Location::parse(file.file_path()));
+        let locations = locations.collect::<Result<Vec<_>, _>>()?;
+        delete_quietly(self.table.storage(), &locations).await;
+        Ok(())
+    }
+
     async fn rows(
         &self,
         group: &FileGroup,
-    ) -> Result<datafusion::execution::SendableRecordBatchStream> {
+        files: &[ScanFile],
+    ) -> Result<SendableRecordBatchStream> {
         let wrong = calve_query::Error::from;
         let state = self.session.context().state();
         let parts = match self.order {
@@ -233,7 +310,8 @@ impl Rewriter {
         let state = SessionStateBuilder::new_from_existing(state)
             .with_config(config)
             .build();
-        let files = self.provider.files_of(&state, &group.files)?;
+        let files = self.provider.files_of(&state, files)?;
+        let files = files.with_read_ahead(self.read_ahead);
         let mut plan = files.scan(&state, None, &[], None).await.map_err(wrong)?;
         let lengths = Lengths {
             variable: self.options.var_length_contribution,
@@ -248,13 +326,6 @@ impl Rewriter {
         }
         Ok(execute_stream(plan, state.task_ctx()).map_err(wrong)?)
     }
-}
-
-async fn delete_files(storage: &Storage, files: &[DataFile]) -> Result<()> {
-    let locations = files.iter().map(|file| Location::parse(file.file_path()));
-    let locations = locations.collect::<Result<Vec<_>, _>>()?;
-    delete_quietly(storage, &locations).await;
-    Ok(())
 }
 
 /// Ends files so that all of them come out at about the same size, by what their rows turn out to take.

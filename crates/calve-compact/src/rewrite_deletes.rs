@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use calve_base::{Location, NoProgress, Progress, Stage, TableIdent};
 use calve_catalog::{Catalog, Table};
-use calve_query::{IcebergTable, table_provider};
+use calve_query::{IcebergTable, Session, SessionOptions, table_provider};
 use calve_table::{
-    ContentFile, DeleteFile, DeleteKey, DeletedPositions, Entry, ManifestRoller,
+    ContentFile, DeleteFile, DeleteKey, DeletedPositions, Entry, FileFilter, ManifestRoller,
     PositionDeleteWriter, ReplaceFiles, Scan, Transaction, new_snapshot_id,
 };
 use futures::future::BoxFuture;
@@ -94,6 +94,7 @@ pub struct RewriteDeletes {
     catalog: Arc<dyn Catalog>,
     table: TableIdent,
     options: BTreeMap<String, String>,
+    condition: Option<String>,
     progress: Arc<dyn Progress>,
 }
 
@@ -102,6 +103,7 @@ impl std::fmt::Debug for RewriteDeletes {
         f.debug_struct("RewriteDeletes")
             .field("table", &self.table)
             .field("options", &self.options)
+            .field("condition", &self.condition)
             .finish_non_exhaustive()
     }
 }
@@ -113,6 +115,7 @@ impl RewriteDeletes {
             catalog,
             table,
             options: BTreeMap::new(),
+            condition: None,
             progress: Arc::new(NoProgress),
         }
     }
@@ -120,6 +123,12 @@ impl RewriteDeletes {
     /// Sets an option by its name in Spark: one of those about sizes of files and groups.
     pub fn with_option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.insert(name.into(), value.into());
+        self
+    }
+
+    /// Looks only at delete files of partitions that may have rows of which this condition in SQL is true.
+    pub fn with_where(mut self, condition: impl Into<String>) -> Self {
+        self.condition = Some(condition.into());
         self
     }
 
@@ -150,9 +159,17 @@ impl RewriteDeletes {
                 .is_some_and(|text| text.eq_ignore_ascii_case("file")),
         };
         let all = Scan::new(table.clone()).delete_files().await?;
+        let partitions = self.partition_filter(&table).await?;
+        let may_match = |delete: &DeleteFile| match &partitions {
+            Some(filter) => metadata
+                .partition_spec_by_id(delete.spec_id)
+                .is_none_or(|spec| filter(&delete.file, spec)),
+            None => true,
+        };
         let is_wanted = |delete: &DeleteFile| {
             delete.file.content == DataContentType::PositionDeletes
                 && delete.file.format == DataFileFormat::Parquet
+                && may_match(delete)
         };
         let all: Vec<DeleteFile> = all.into_iter().filter(is_wanted).collect();
         let count = all.len();
@@ -171,6 +188,16 @@ impl RewriteDeletes {
             left_alone_count: count - rewritten,
         };
         Ok(Prepared { plan, table, rules })
+    }
+
+    /// Says of delete files whether their partitions are looked at; delete files tell nothing of other columns.
+    async fn partition_filter(&self, table: &Table) -> Result<Option<FileFilter>> {
+        let Some(condition) = &self.condition else {
+            return Ok(None);
+        };
+        let session = Session::new(Arc::clone(&self.catalog), SessionOptions::default())?;
+        let provider = table_provider(table)?;
+        Ok(Some(provider.file_filter(&session, condition).await?))
     }
 
     async fn run(self) -> Result<Report> {

@@ -23,6 +23,9 @@ pub(crate) async fn rewrite_deletes(
     let catalog = context.open_catalog().await?;
     let mut operation =
         RewriteDeletes::new(catalog, settings.table).with_progress(Arc::new(context.bars.clone()));
+    if let Some(condition) = settings.condition {
+        operation = operation.with_where(condition);
+    }
     for (name, value) in settings.options {
         operation = operation.with_option(name, value);
     }

@@ -7,6 +7,9 @@ use super::key_value;
 pub(crate) struct RewriteDeletesFlags {
     /// The table, as `db.table`
     pub(crate) table: String,
+    /// Only partitions that may have rows of which this is true
+    #[arg(long = "where", value_name = "SQL")]
+    pub(crate) condition: Option<String>,
     /// How large delete files should be: option `target-file-size-bytes`
     #[arg(long, value_name = "SIZE")]
     pub(crate) target_file_size: Option<String>,

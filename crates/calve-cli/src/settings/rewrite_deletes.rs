@@ -7,6 +7,8 @@ use crate::flags::RewriteDeletesFlags;
 #[derive(Debug, Clone)]
 pub(crate) struct RewriteDeletesSettings {
     pub(crate) table: TableIdent,
+    /// Which partitions are looked at.
+    pub(crate) condition: Option<String>,
     /// Options by Spark's names.
     pub(crate) options: Vec<(String, String)>,
 }
@@ -27,6 +29,7 @@ impl RewriteDeletesSettings {
         }
         Ok(Self {
             table: Settings::table(&flags.table)?,
+            condition: flags.condition,
             options,
         })
     }

@@ -102,6 +102,40 @@ async fn with_deletes(is_partitioned: bool) -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_condition_leaves_partitions_out() {
+    let world = with_deletes(true).await;
+    let all = rewrite_deletes(&world).plan().await.unwrap();
+    let some = || rewrite_deletes(&world).with_where("p = 1 AND id >= 0");
+    let plan = some().plan().await.unwrap();
+    let partitions = |plan: &calve_compact::rewrite_deletes::Plan| {
+        let groups = plan.groups.iter();
+        groups
+            .map(|group| group.partition.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(partitions(&plan), ["p=1"]);
+    assert_eq!(partitions(&all), ["p=0", "p=1", "p=2"]);
+    let report = some().await.unwrap();
+    assert_eq!(
+        report.rewritten_delete_files_count,
+        plan.groups[0].files_count as u64
+    );
+    world.check("rewritten").await;
+    assert_eq!(some().plan().await.unwrap().groups.len(), 0);
+    let left = rewrite_deletes(&world).plan().await.unwrap();
+    assert_eq!(partitions(&left), ["p=0", "p=2"]);
+    let wrong = rewrite_deletes(&world).with_where("nothing = 1");
+    assert!(
+        wrong
+            .plan()
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("nothing")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn delete_files_become_fewer() {
     for is_partitioned in [false, true] {
         let world = with_deletes(is_partitioned).await;

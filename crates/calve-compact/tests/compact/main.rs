@@ -1,10 +1,12 @@
 //! Compaction, as users of the crate see it: rows stay, files become few, others' commits survive.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod copies;
 mod deletes;
 mod lineage;
 mod model;
 mod races;
+mod requests;
 mod rewrites;
 mod spark;
 mod specs;
@@ -125,7 +127,11 @@ fn ident() -> TableIdent {
 }
 
 async fn add(catalog: &Arc<dyn Catalog>, lake: PathBuf) {
-    let source = Source::Location(Location::parse(lake.to_str().unwrap()).unwrap());
+    add_from(catalog, lake.to_str().unwrap()).await;
+}
+
+async fn add_from(catalog: &Arc<dyn Catalog>, lake: &str) {
+    let source = Source::Location(Location::parse(lake).unwrap());
     AddFiles::new(Arc::clone(catalog), source, ident())
         .await
         .unwrap();
