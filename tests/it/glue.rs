@@ -372,7 +372,7 @@ pub(crate) fn entries_that_are_no_parquet_tables_are_refused() {
     --- stdout ---
     --- stderr ---
     error: odd_entries.orc is of format ORC, not a Hive-style Parquet table
-    hint: rewrite it with an engine that reads the format
+    hint: rewrite it with `calve ctas glue:odd_entries.orc --format orc`
     ");
     assert_snapshot!(add("glue:odd_entries.none", "odd_entries.t"), @"
     exit 2

@@ -14,6 +14,7 @@ mod glue;
 mod interop;
 mod migrate;
 mod notebooks;
+mod orc;
 mod peers;
 mod reader;
 mod report;

@@ -16,6 +16,7 @@ mod rows;
 mod status;
 mod text_table;
 
+use std::panic;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -28,6 +29,7 @@ use crate::status::ExitStatus;
 
 /// Runs the command that the process's arguments name.
 pub fn main() -> ExitCode {
+    pass_over_caught_panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(message) => {
@@ -48,6 +50,16 @@ pub fn main() -> ExitCode {
             ExitStatus::Failed.into()
         }
     }
+}
+
+/// Panics of a decoder that become errors are not told twice.
+fn pass_over_caught_panics() {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if !calve::query::is_decoding() {
+            tell(panic);
+        }
+    }));
 }
 
 /// Settles the settings and runs the command; an error here came before there was a printer.

@@ -1,5 +1,10 @@
 use calve_base::{Failure, Location, TableIdent};
 
+use crate::FileFormat;
+
+/// What to do with formats that are not read.
+const OTHER_ENGINE: &str = "rewrite it with an engine that reads the format";
+
 /// What can go wrong while a lake is read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -138,16 +143,18 @@ pub enum Error {
         /// The table.
         ident: TableIdent,
     },
-    /// The entry is no Hive-style Parquet table.
-    #[error("{ident} is {kind}, not a Hive-style Parquet table")]
-    NotParquetTable {
+    /// The entry is no Hive-style table of the format that is asked for.
+    #[error("{ident} is {kind}, not a Hive-style {expected} table")]
+    NotHiveTable {
         /// The entry.
         ident: TableIdent,
         /// What it is: `a view`, `of format …`.
         kind: String,
+        /// What it is to be.
+        expected: FileFormat,
     },
     /// A partition of the entry is of another format than the entry.
-    #[error("{ident}: partition {partition} is of format {format}, not Parquet")]
+    #[error("{ident}: partition {partition} is of format {format}, not {expected}")]
     PartitionFormat {
         /// The entry.
         ident: TableIdent,
@@ -155,6 +162,8 @@ pub enum Error {
         partition: String,
         /// Its input format.
         format: String,
+        /// What it is to be.
+        expected: FileFormat,
     },
     /// A partition of the entry does not have as many values as the entry has keys.
     #[error("{ident}: a partition has {found} values for {expected} keys")]
@@ -215,7 +224,7 @@ impl Error {
             | Self::FilterValue { .. } => "partition_filter",
             Self::UnknownTypeKey { .. } | Self::DuplicateTypeKey { .. } => "partition_type",
             Self::NoMetastore { .. } => "no_metastore",
-            Self::NotParquetTable { .. } => "not_parquet_table",
+            Self::NotHiveTable { .. } => "not_parquet_table",
             Self::PartitionFormat { .. } => "partition_format",
             Self::PartitionValues { .. } => "partition_values",
             Self::KeyType { .. } => "key_type",
@@ -257,12 +266,19 @@ impl Failure for Error {
                 "give the key a type that fits all its values, with `--partition-type KEY=string` for instance"
             }
             Self::NothingMatches { .. } => "compare the filter with the names of the folders",
-            Self::NotParquetTable { kind, .. } if kind == "a view" => {
-                "name the table that the view reads"
+            Self::NotHiveTable { ident, kind, .. } => {
+                let flag = match kind.as_str() {
+                    "a view" => return Some("name the table that the view reads".to_owned()),
+                    "of format ORC" => "orc",
+                    "of format Avro" => "avro",
+                    "of format Parquet" => "parquet",
+                    _ => return Some(OTHER_ENGINE.to_owned()),
+                };
+                return Some(format!(
+                    "rewrite it with `calve ctas glue:{ident} --format {flag}`"
+                ));
             }
-            Self::NotParquetTable { .. } | Self::PartitionFormat { .. } => {
-                "rewrite it with an engine that reads the format"
-            }
+            Self::PartitionFormat { .. } => OTHER_ENGINE,
             Self::Catalog(error) => return error.hint(),
             Self::Storage(error) => return error.hint(),
             _ => return None,

@@ -301,9 +301,19 @@ impl Shared {
             }
         };
         if begins == MAGIC {
-            FooterError::TruncatedFooter { location }
-        } else {
-            FooterError::NotParquet { location }
+            return FooterError::TruncatedFooter { location };
+        }
+        let others = [
+            (b"ORC".as_slice(), "ORC", "orc"),
+            (b"Obj\x01", "Avro", "avro"),
+        ];
+        match others.iter().find(|(magic, ..)| begins.starts_with(magic)) {
+            Some((_, format, flag)) => FooterError::OtherFormat {
+                location,
+                format,
+                flag,
+            },
+            None => FooterError::NotParquet { location },
         }
     }
 

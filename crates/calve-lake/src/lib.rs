@@ -28,4 +28,4 @@ pub use entry::{LakeEntry, LakeFile, PartitionKey, SkipReason, Skipped, Totals, 
 pub use error::{Error, Result};
 pub use lake::Lake;
 pub use metastore::check_entry;
-pub use options::{DEFAULT_CONCURRENCY, LakeOptions, Recursive, Source};
+pub use options::{DEFAULT_CONCURRENCY, FileFormat, LakeOptions, Recursive, Source};

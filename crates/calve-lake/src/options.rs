@@ -25,6 +25,28 @@ pub enum Source {
     },
 }
 
+/// What the files of a lake are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum FileFormat {
+    /// Parquet.
+    #[default]
+    Parquet,
+    /// ORC.
+    Orc,
+    /// Avro object container files.
+    Avro,
+}
+
+impl fmt::Display for FileFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Parquet => "Parquet",
+            Self::Orc => "ORC",
+            Self::Avro => "Avro",
+        })
+    }
+}
+
 /// What happens with folders that are not partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Recursive {
@@ -51,6 +73,9 @@ pub struct LakeOptions {
     pub partition_filter: Vec<(String, String)>,
     /// What happens with folders that are not partitions.
     pub recursive: Recursive,
+    /// What the files are to be. An entry of a metastore that tells another format is an error; what lies in folders is
+    /// not looked at.
+    pub format: FileFormat,
     /// Whether the files of a Delta, Hudi or Iceberg table are read as if they were a plain lake.
     pub allow_table_formats: bool,
     /// How many listing requests are under way at once.
@@ -68,6 +93,7 @@ impl Default for LakeOptions {
             column_types: Vec::new(),
             partition_filter: Vec::new(),
             recursive: Recursive::default(),
+            format: FileFormat::default(),
             allow_table_formats: false,
             concurrency: DEFAULT_CONCURRENCY,
             clock: Arc::new(SystemClock),

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use calve_base::{Clock, Location, NoProgress, Progress, Properties, SystemClock, TableIdent};
 use calve_catalog::{Catalog, HiveTable, Metastore, Table};
-use calve_lake::{LakeOptions, Source};
+use calve_lake::{FileFormat, LakeOptions, Source};
 use calve_table::drop_table::discard_metadata;
 use futures::future::BoxFuture;
 use serde::Serialize;
@@ -252,7 +252,7 @@ impl Migrate {
     /// buckets.
     async fn check(&self, metastore: &dyn Metastore) -> Result<HiveTable> {
         let hive = metastore.load_hive_table(&self.table).await?;
-        calve_lake::check_entry(&hive)?;
+        calve_lake::check_entry(&hive, FileFormat::Parquet)?;
         if hive.buckets > 0 {
             let buckets = hive.buckets;
             return Err(Error::CannotMigrate {

@@ -49,7 +49,7 @@ pub enum Error {
         #[source]
         source: iceberg::Error,
     },
-    /// A file of text is not what it should be.
+    /// A file of text, Avro or ORC is not what it should be, or not read.
     #[error("{location}: {problem}")]
     Text {
         /// The file, or the lake.

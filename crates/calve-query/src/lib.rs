@@ -12,7 +12,6 @@
 //!
 //! This crate changes no table.
 
-mod avro_frames;
 mod catalog;
 mod error;
 pub mod json;
@@ -35,7 +34,7 @@ pub use lake::{
 };
 pub use map_exec::{BatchMap, MapExec};
 pub use read::ReadAhead;
-pub use records::{AvroTable, avro_provider};
+pub use records::{OrcTimestamps, RecordFormat, RecordTable, is_decoding, record_provider};
 pub use session::{Session, SessionOptions};
 pub use sort_keys::{SortKeys, leaf, path};
 pub use table::{IcebergTable, TableFiles, table_provider, table_provider_at};

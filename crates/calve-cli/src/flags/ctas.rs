@@ -11,7 +11,7 @@ pub(crate) struct CtasFlags {
     #[arg(long)]
     pub(crate) table: String,
     /// What the files of a lake are: `parquet`, `csv` (a line of names at the top of each file, an
-    /// empty value is null) or `json` (one object a line)
+    /// empty value is null), `json` (one object a line), `avro` or `orc`
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<LakeFormatFlag>,
     /// How the table is partitioned, such as `year, day(ts), bucket(16, id), truncate(4, name)`
@@ -81,7 +81,6 @@ pub(crate) enum LakeFormatFlag {
     Json,
     /// Avro object container files.
     Avro,
-    /// ORC, which is refused.
-    #[value(hide = true)]
+    /// ORC.
     Orc,
 }

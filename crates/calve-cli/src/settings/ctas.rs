@@ -60,7 +60,7 @@ impl CtasSettings {
         let location = flags.location.map(|text| settings.location(&text));
         Ok(Self {
             source,
-            format: format(flags.format)?,
+            format: format(flags.format),
             table: Settings::table(&flags.table)?,
             partition_by: partition_by.transpose()?.unwrap_or_default(),
             sort_by: sort_by.transpose()?.unwrap_or_default(),
@@ -105,14 +105,14 @@ impl CtasSettings {
 }
 
 /// Reads what the files of a lake are.
-fn format(flag: Option<LakeFormatFlag>) -> Result<LakeFormat, Error> {
-    Ok(match flag {
+fn format(flag: Option<LakeFormatFlag>) -> LakeFormat {
+    match flag {
         None | Some(LakeFormatFlag::Parquet) => LakeFormat::Parquet,
         Some(LakeFormatFlag::Csv) => LakeFormat::Text(TextFormat::Csv),
         Some(LakeFormatFlag::Json) => LakeFormat::Text(TextFormat::Json),
         Some(LakeFormatFlag::Avro) => LakeFormat::Avro,
-        Some(LakeFormatFlag::Orc) => return Err(Error::Format { format: "ORC" }),
-    })
+        Some(LakeFormatFlag::Orc) => LakeFormat::Orc,
+    }
 }
 
 /// Refuses flags that would do nothing, or would make the proof fail by themselves.

@@ -57,9 +57,6 @@ pub(crate) enum Error {
     /// Nothing says which element is a row.
     #[error("--row-tag is missing: it says which element is a row")]
     NoRowTag,
-    /// Files of a format that is not read.
-    #[error("{format} files are not read: only Parquet, Avro, CSV and JSON are")]
-    Format { format: &'static str },
     /// A text is no list of sort fields.
     #[error("--sort-by: {0}")]
     SortBy(#[from] calve::migrate::SortByError),

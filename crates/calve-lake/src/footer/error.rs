@@ -17,6 +17,18 @@ pub enum FooterError {
         /// The file.
         location: Location,
     },
+    /// The file begins like one of another format.
+    #[error(
+        "{location}: an {format} file, not a Parquet file; `calve ctas --format {flag}` rewrites such lakes"
+    )]
+    OtherFormat {
+        /// The file.
+        location: Location,
+        /// The format.
+        format: &'static str,
+        /// What the command line calls it.
+        flag: &'static str,
+    },
     /// The file begins like a Parquet file, but its end is missing or not where it says.
     #[error("{location}: the Parquet footer is cut off")]
     TruncatedFooter {
@@ -96,6 +108,7 @@ impl FooterError {
         match self {
             Self::Empty { location }
             | Self::NotParquet { location }
+            | Self::OtherFormat { location, .. }
             | Self::TruncatedFooter { location }
             | Self::Encrypted { location }
             | Self::EncryptedColumns { location, .. }
@@ -112,7 +125,7 @@ impl FooterError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Empty { .. } => "empty",
-            Self::NotParquet { .. } => "not_parquet",
+            Self::NotParquet { .. } | Self::OtherFormat { .. } => "not_parquet",
             Self::TruncatedFooter { .. } => "truncated_footer",
             Self::Encrypted { .. } | Self::EncryptedColumns { .. } => "encrypted",
             Self::Malformed { .. } => "malformed_footer",
@@ -148,6 +161,11 @@ impl Failure for FooterError {
         let hint = match self {
             Self::Empty { .. } | Self::NotParquet { .. } => {
                 "move the file out of the lake, or give its name a leading `_`"
+            }
+            Self::OtherFormat { flag, .. } => {
+                return Some(format!(
+                    "rewrite the lake with `calve ctas --format {flag}`"
+                ));
             }
             Self::TruncatedFooter { .. } | Self::Malformed { .. } => "write the file again",
             Self::Encrypted { .. } | Self::EncryptedColumns { .. } => {

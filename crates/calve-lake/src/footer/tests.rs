@@ -257,6 +257,18 @@ fn files_that_are_none() {
         "s3://b/f: not a Parquet file",
         "not_parquet",
     );
+    for (file, message) in [
+        (
+            "ORC and what follows",
+            "s3://b/f: an ORC file, not a Parquet file; `calve ctas --format orc` rewrites such lakes",
+        ),
+        (
+            "Obj\x01 and what follows",
+            "s3://b/f: an Avro file, not a Parquet file; `calve ctas --format avro` rewrites such lakes",
+        ),
+    ] {
+        check(file.as_bytes(), message, "not_parquet");
+    }
     let cut_off = "s3://b/f: the Parquet footer is cut off";
     check(b"PAR1", cut_off, "truncated_footer");
     let file = parquet(3, 1);

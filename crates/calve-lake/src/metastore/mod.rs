@@ -20,7 +20,9 @@ use crate::folder::{FolderReader, Layout, Reading};
 use crate::folders::{Values, file, literal, skipped};
 use crate::hive_path::{NULL_PARTITION, escape};
 use crate::task::run_ahead;
-use crate::{Error, LakeEntry, LakeOptions, PartitionKey, Result, SkipReason, Skipped, Warning};
+use crate::{
+    Error, FileFormat, LakeEntry, LakeOptions, PartitionKey, Result, SkipReason, Skipped, Warning,
+};
 
 use projection::Projection;
 
@@ -33,6 +35,7 @@ pub(crate) struct HiveSource {
     keys: Arc<[PartitionKey]>,
     projection: Option<Arc<Projection>>,
     warnings: Vec<Warning>,
+    format: FileFormat,
 }
 
 /// What is read of an entry, and how.
@@ -54,7 +57,7 @@ struct Partition {
 }
 
 impl HiveSource {
-    /// Loads an entry and checks that it is a Hive-style Parquet table.
+    /// Loads an entry and checks that it is a Hive-style table of the format that is asked for.
     pub(crate) async fn load(
         catalog: Arc<dyn Catalog>,
         ident: &calve_base::TableIdent,
@@ -65,7 +68,7 @@ impl HiveSource {
             ident: ident.clone(),
         })?;
         let table = metastore.load_hive_table(ident).await?;
-        let location = table::check(&table)?;
+        let location = table::check(&table, options.format)?;
         let keys: Arc<[PartitionKey]> = table::keys(&table, &options.fixed_types())?.into();
         let projection = Projection::of(&table, &location, &keys, options.clock.as_ref())?;
         let warnings = table::warnings(&table);
@@ -76,6 +79,7 @@ impl HiveSource {
             keys,
             projection: projection.map(Arc::new),
             warnings,
+            format: options.format,
         })
     }
 
@@ -128,12 +132,13 @@ impl HiveSource {
             .collect();
         let name = names.join("/");
         if let Some(format) = partition.input_format
-            && !table::is_parquet(Some(&format), None)
+            && !table::is_of(self.format, Some(&format), None)
         {
             return Err(Error::PartitionFormat {
                 ident: self.table.ident.clone(),
                 partition: name,
                 format,
+                expected: self.format,
             });
         }
         let location = partition

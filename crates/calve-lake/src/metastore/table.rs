@@ -5,7 +5,7 @@ use calve_catalog::{HiveColumn, HiveTable};
 use iceberg::spec::{Literal, PrimitiveLiteral, PrimitiveType};
 
 use super::key_type;
-use crate::{Error, PartitionKey, Result, Warning};
+use crate::{Error, FileFormat, PartitionKey, Result, Warning};
 
 /// Parameters in which crawlers leave their name.
 const CRAWLER_NAMES: [&str; 2] = ["UPDATED_BY_CRAWLER", "UpdatedByCrawler"];
@@ -15,19 +15,20 @@ const CRAWLER_VERSIONS: [&str; 2] = [
     "CrawlerSchemaDeserializerVersion",
 ];
 
-/// Checks that an entry is a Hive-style Parquet table, and no view, nor a table of another format; its location.
+/// Checks that an entry is a Hive-style table of a format, and no view, nor a table of another format; its location.
 ///
 /// # Errors
-/// [`Error::NotParquetTable`] that says what it is.
-pub fn check(table: &HiveTable) -> Result<Location> {
-    let kind = match (other_kind(table), &table.location) {
+/// [`Error::NotHiveTable`] that says what it is.
+pub fn check(table: &HiveTable, expected: FileFormat) -> Result<Location> {
+    let kind = match (other_kind(table, expected), &table.location) {
         (None, Some(location)) => return Ok(location.clone()),
         (None, None) => "an entry without a location".to_owned(),
         (Some(kind), _) => kind,
     };
-    Err(Error::NotParquetTable {
+    Err(Error::NotHiveTable {
         ident: table.ident.clone(),
         kind,
+        expected,
     })
 }
 
@@ -139,10 +140,11 @@ pub(super) fn expression(
     is_plain(&column.name).then(|| format!("{}={value}", column.name))
 }
 
-/// Whether these classes read Parquet.
-pub(super) fn is_parquet(input_format: Option<&str>, serde: Option<&str>) -> bool {
+/// Whether these classes read a format.
+pub(super) fn is_of(format: FileFormat, input_format: Option<&str>, serde: Option<&str>) -> bool {
     let class = input_format.or(serde).unwrap_or_default();
-    class.to_ascii_lowercase().contains("parquet")
+    let word = format.to_string().to_ascii_lowercase();
+    class.to_ascii_lowercase().contains(&word)
 }
 
 fn parameter<'a>(table: &'a HiveTable, name: &str) -> Option<&'a str> {
@@ -153,8 +155,8 @@ fn parameter<'a>(table: &'a HiveTable, name: &str) -> Option<&'a str> {
     named.next().map(|(_, value)| value.as_str())
 }
 
-/// What the entry is, if it is no Hive-style Parquet table.
-fn other_kind(table: &HiveTable) -> Option<String> {
+/// What the entry is, if it is no Hive-style table of the format.
+fn other_kind(table: &HiveTable, expected: FileFormat) -> Option<String> {
     let is = |name: &str, value: &str| {
         parameter(table, name).is_some_and(|found| found.eq_ignore_ascii_case(value))
     };
@@ -183,8 +185,8 @@ fn other_kind(table: &HiveTable) -> Option<String> {
         "a Hudi table"
     } else if is("transactional", "true") {
         "a transactional table"
-    } else if is("spark.sql.sources.provider", "parquet")
-        || is_parquet(input_format, table.serde.as_deref())
+    } else if is("spark.sql.sources.provider", &expected.to_string())
+        || is_of(expected, input_format, table.serde.as_deref())
     {
         return None;
     } else {
@@ -206,6 +208,7 @@ fn format_name(input_format: Option<&str>, serde: Option<&str>) -> String {
     let classes = classes.to_ascii_lowercase();
     let known = [
         ("symlink", "symlink manifest"),
+        ("parquet", "Parquet"),
         ("orc", "ORC"),
         ("avro", "Avro"),
         ("csv", "CSV"),
@@ -248,7 +251,7 @@ mod tests {
     fn check_kind(change: impl FnOnce(&mut HiveTable), expected: Option<&str>) {
         let mut table = entry();
         change(&mut table);
-        let found = check(&table).map_err(|error| error.to_string());
+        let found = check(&table, FileFormat::Parquet).map_err(|error| error.to_string());
         let expected = expected.map_or(Ok(Location::parse("s3://b/t").unwrap()), |kind| {
             Err(format!("db.t is {kind}, not a Hive-style Parquet table"))
         });
@@ -321,6 +324,25 @@ mod tests {
             },
             None,
         );
+    }
+
+    #[test]
+    fn entries_of_other_formats() {
+        let mut table = entry();
+        let refused = check(&table, FileFormat::Orc).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "db.t is of format Parquet, not a Hive-style ORC table"
+        );
+        table.input_format = Some("org.apache.hadoop.hive.ql.io.orc.OrcInputFormat".to_owned());
+        assert!(check(&table, FileFormat::Orc).is_ok());
+        check(&table, FileFormat::Avro).unwrap_err();
+        table.input_format = Some("org.apache.hadoop.mapred.SequenceFileInputFormat".to_owned());
+        set(&mut table, "spark.sql.sources.provider", "orc");
+        assert!(check(&table, FileFormat::Orc).is_ok());
+        set(&mut table, "transactional", "true");
+        let refused = check(&table, FileFormat::Orc).unwrap_err();
+        assert!(refused.to_string().contains("a transactional table"));
     }
 
     #[track_caller]

@@ -74,6 +74,8 @@ pub enum LakeFormat {
     Text(TextFormat),
     /// Avro object container files.
     Avro,
+    /// ORC. Its timestamps become microseconds in a table of format version 2, and nanoseconds in one of version 3.
+    Orc,
 }
 
 /// Rewrites a source into a new table.

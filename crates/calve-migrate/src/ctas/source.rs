@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use calve_base::Location;
-use calve_lake::{Lake, LakeFile, LakeOptions, PartitionKey, Source};
+use calve_lake::{FileFormat, Lake, LakeFile, LakeOptions, PartitionKey, Source};
 use calve_query::{
-    AvroTable, Cures, LakeTable, Session, TableFiles, TextTable, avro_provider,
-    cured_lake_provider, table_provider, table_provider_at, text_provider,
+    Cures, LakeTable, OrcTimestamps, RecordFormat, RecordTable, Session, TableFiles, TextTable,
+    cured_lake_provider, record_provider, table_provider, table_provider_at, text_provider,
 };
 use calve_storage::{ObjectInfo, Storage};
 use datafusion::catalog::TableProvider;
@@ -16,7 +16,7 @@ use datafusion::logical_expr::{LogicalPlanBuilder, SortExpr, lit};
 use datafusion::prelude::DataFrame;
 use datafusion::scalar::ScalarValue;
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use iceberg::spec::{Literal, PrimitiveType, Schema, Type};
+use iceberg::spec::{FormatVersion, Literal, PrimitiveType, Schema, Type};
 
 use super::batches::group;
 use super::{BatchBy, Ctas, CtasSource, LakeFormat, MAXIMUM_BATCHES, PlannedBatch};
@@ -59,7 +59,7 @@ enum Rows {
     Lake(Box<LakeTable>),
     Table(Box<TableFiles>),
     Text(Box<TextTable>),
-    Avro(Box<AvroTable>),
+    Records(Box<RecordTable>),
 }
 
 /// The files of a lake, with the numbers of their partitions.
@@ -80,6 +80,18 @@ fn source_files<'a>(listed: impl Iterator<Item = (&'a LakeFile, Option<u64>)>) -
         });
     }
     files
+}
+
+impl Ctas {
+    /// What becomes of the timestamps of ORC files, which all have nanoseconds.
+    fn orc_timestamps(&self) -> OrcTimestamps {
+        match self.options.format_version {
+            FormatVersion::V1 | FormatVersion::V2 => {
+                OrcTimestamps::Microseconds(self.options.nanoseconds)
+            }
+            FormatVersion::V3 => OrcTimestamps::Nanoseconds,
+        }
+    }
 }
 
 impl Opened {
@@ -147,10 +159,16 @@ impl Opened {
     ) -> Result<Self> {
         options.progress = Arc::clone(&ctas.progress);
         options.clock = Arc::clone(&ctas.clock);
+        options.format = match format {
+            LakeFormat::Orc => FileFormat::Orc,
+            LakeFormat::Avro => FileFormat::Avro,
+            // Rows of text say what their columns are otherwise than entries do.
+            LakeFormat::Parquet | LakeFormat::Text(_) => FileFormat::Parquet,
+        };
         let name = source.to_string();
         let storage = ctas.catalog.storage();
         let lake = Box::pin(Lake::open(storage, source, options)).await?;
-        // How many rows there are is not known of files that are no Parquet, before they are read.
+        // How many rows there are is not known of Avro and text, before they are read.
         let (files, rows) = match format {
             LakeFormat::Parquet => {
                 let cures = Cures {
@@ -170,10 +188,14 @@ impl Opened {
                 let files = source_files(table.files().map(|file| (file, None)));
                 (files, Rows::Text(Box::new(table)))
             }
-            LakeFormat::Avro => {
-                let table = Box::pin(avro_provider(&lake)).await?;
-                let files = source_files(table.files().map(|file| (file, None)));
-                (files, Rows::Avro(Box::new(table)))
+            LakeFormat::Avro | LakeFormat::Orc => {
+                let format = match format {
+                    LakeFormat::Orc => RecordFormat::Orc(ctas.orc_timestamps()),
+                    _ => RecordFormat::Avro,
+                };
+                let table = Box::pin(record_provider(&lake, format)).await?;
+                let files = source_files(table.files());
+                (files, Rows::Records(Box::new(table)))
             }
         };
         let none = Schema::builder()
@@ -213,7 +235,7 @@ impl Opened {
             Rows::Lake(table) => Arc::new(table.with_files(places)),
             Rows::Table(table) => Arc::new(table.with_files(places)),
             Rows::Text(table) => Arc::new(table.with_files(places)),
-            Rows::Avro(table) => Arc::new(table.with_files(places)),
+            Rows::Records(table) => Arc::new(table.with_files(places)),
         }
     }
 
@@ -262,7 +284,7 @@ impl Opened {
         if let Some(index) = self.keys.iter().position(is_it) {
             return Ok(self.cut_by_key(index));
         }
-        if matches!(self.rows, Rows::Text(_) | Rows::Avro(_)) {
+        if matches!(self.rows, Rows::Text(_) | Rows::Records(_)) {
             let column = column.to_owned();
             return Err(Error::BatchColumn { column });
         }
@@ -376,7 +398,7 @@ impl Opened {
     /// Whether the number of rows that files have is that of the rows which are read.
     pub(super) fn counts_rows(&self) -> bool {
         // Rows of a table may be deleted.
-        matches!(self.rows, Rows::Lake(_))
+        matches!(self.rows, Rows::Lake(_) | Rows::Records(_))
     }
 }
 

@@ -1,17 +1,19 @@
-//! Lakes of files that hold row after row, with their schema at the top: Avro, as DataFusion tables.
+//! Lakes of files that hold records and tell their own columns, Avro and ORC, as DataFusion tables.
 
-use std::io::BufReader;
+mod avro;
+mod avro_frames;
+mod orc;
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::CastOptions;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use arrow::util::display::FormatOptions;
-use arrow_avro::reader::{Reader as AvroReader, ReaderBuilder};
 use async_trait::async_trait;
 use calve_base::{Location, Stage};
 use calve_lake::{Lake, LakeEntry, LakeFile};
-use calve_storage::{BlockingReader, ObjectInfo, Storage};
+use calve_storage::{ObjectInfo, Storage};
 use datafusion::catalog::{Session as CatalogSession, TableProvider};
 use datafusion::common::nested_struct::cast_column;
 use datafusion::common::{DataFusionError, ScalarValue};
@@ -26,13 +28,13 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
 
-use crate::avro_frames::Framed;
 use crate::read::{in_file, scalar};
 use crate::text::unite_fields;
 use crate::{Error, Result};
+pub use orc::{OrcTimestamps, is_decoding};
 
 /// What is counted while columns are learnt.
-const STAGE: &str = "file headers read";
+const STAGE: &str = "headers of files read";
 /// How many headers are read at once.
 const HEADERS_AT_ONCE: usize = 16;
 /// How many rows are decoded at a time.
@@ -46,30 +48,106 @@ const STRICT: CastOptions<'static> = CastOptions {
     format_options: FormatOptions::new(),
 };
 
-/// The Avro files of a lake as one table.
-#[derive(Debug, Clone)]
-pub struct AvroTable {
+/// What the files of a lake are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RecordFormat {
+    /// Avro object container files.
+    Avro,
+    /// ORC.
+    Orc(OrcTimestamps),
+}
+
+/// A file to be read by a thread that waits.
+#[derive(Debug)]
+struct SourceFile {
     storage: Storage,
+    object: ObjectInfo,
+    handle: Handle,
+}
+
+/// A file, of which no more was read than what tells its columns.
+struct OpenFile {
+    schema: Schema,
+    /// How many rows it says that it has, where it says so.
+    rows: Option<u64>,
+    /// Its rows. Columns that are not wanted may be missing.
+    batches: Box<dyn Iterator<Item = DataFusionResult<RecordBatch>>>,
+}
+
+/// Opens the files of a lake.
+#[derive(Debug, Clone)]
+struct Opener {
+    storage: Storage,
+    format: RecordFormat,
+    /// The names of the columns, in their order, as an entry of a metastore tells them.
+    names: Option<Arc<[String]>>,
+}
+
+impl Opener {
+    fn new(lake: &Lake, format: RecordFormat) -> Self {
+        let names = lake
+            .hive_columns()
+            .map(|columns| columns.iter().map(|column| column.name.clone()).collect());
+        Self {
+            storage: lake.storage().clone(),
+            format,
+            names,
+        }
+    }
+
+    /// Begins to read a file, for all of its columns or those that are `wanted`.
+    fn open(
+        &self,
+        file: &LakeFile,
+        handle: Handle,
+        wanted: Option<&[String]>,
+    ) -> DataFusionResult<OpenFile> {
+        let source = SourceFile {
+            storage: self.storage.clone(),
+            object: ObjectInfo {
+                location: file.location.clone(),
+                size: file.size,
+                last_modified_ms: file.last_modified_ms,
+                etag: file.etag.clone(),
+                storage_class: file.storage_class.clone(),
+            },
+            handle,
+        };
+        match self.format {
+            RecordFormat::Avro => avro::open(source),
+            RecordFormat::Orc(timestamps) => {
+                let names = self.names.as_deref();
+                orc::open(source, timestamps, orc::Names { wanted, names })
+            }
+        }
+    }
+}
+
+/// The files of a lake as one table.
+#[derive(Debug, Clone)]
+pub struct RecordTable {
+    opener: Opener,
     /// The columns of the files, and after them the partition keys.
     schema: SchemaRef,
     keys: usize,
-    files: Vec<AvroFile>,
+    files: Vec<RecordFile>,
 }
 
 #[derive(Debug, Clone)]
-struct AvroFile {
+struct RecordFile {
     info: LakeFile,
+    rows: Option<u64>,
     partition: Vec<ScalarValue>,
 }
 
-/// Makes a lake of Avro files (object container files) readable. The header of each file is read, no more.
+/// Makes a lake of Avro or ORC files readable. The header or footer of each file is read, no more.
 ///
 /// Columns are told by their names. Where files differ about a type, the wider one holds, as Avro's own rules for
 /// schema resolution widen; a column that a file lacks is null in its rows.
 ///
 /// # Errors
-/// When the lake cannot be listed, a file is no Avro, or files do not fit together.
-pub async fn avro_provider(lake: &Lake) -> Result<AvroTable> {
+/// When the lake cannot be listed, a file is of another format, or files do not fit together.
+pub async fn record_provider(lake: &Lake, format: RecordFormat) -> Result<RecordTable> {
     let mut keys: Vec<FieldRef> = Vec::new();
     for key in lake.partition_keys() {
         let data_type = scalar::arrow_type(&key.primitive_type);
@@ -78,8 +156,9 @@ pub async fn avro_provider(lake: &Lake) -> Result<AvroTable> {
     let stage = Stage::start(lake.progress().as_ref(), STAGE, Some(lake.totals().files));
     let mut schema: Option<Schema> = None;
     let mut files = Vec::new();
-    let mut found = headers(lake);
-    while let Some((file, header)) = found.try_next().await? {
+    let opener = Opener::new(lake, format);
+    let mut found = headers(lake, &opener);
+    while let Some((file, header, rows)) = found.try_next().await? {
         schema = Some(match schema {
             None => header,
             Some(known) => {
@@ -89,8 +168,9 @@ pub async fn avro_provider(lake: &Lake) -> Result<AvroTable> {
             }
         });
         let partition = partition(lake, &file)?;
-        files.push(AvroFile {
+        files.push(RecordFile {
             info: file,
+            rows,
             partition,
         });
         stage.advance(1);
@@ -104,16 +184,20 @@ pub async fn avro_provider(lake: &Lake) -> Result<AvroTable> {
     }
     let count = keys.len();
     let fields = schema.fields().iter().map(as_nullable).chain(keys);
-    Ok(AvroTable {
-        storage: lake.storage().clone(),
+    drop(found);
+    Ok(RecordTable {
+        opener,
         schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
         keys: count,
         files,
     })
 }
 
-/// The lake's files with the schemas in their headers, in the order of the listing.
-fn headers(lake: &Lake) -> BoxStream<'_, Result<(LakeFile, Schema)>> {
+/// The lake's files with the schemas in their headers and the rows that those tell of, in the order of the listing.
+fn headers<'a>(
+    lake: &'a Lake,
+    opener: &'a Opener,
+) -> BoxStream<'a, Result<(LakeFile, Schema, Option<u64>)>> {
     let files = lake
         .files()
         .err_into::<Error>()
@@ -124,15 +208,15 @@ fn headers(lake: &Lake) -> BoxStream<'_, Result<(LakeFile, Schema)>> {
             })
         });
     let read = files.map_ok(|file| {
-        let storage = lake.storage().clone();
+        let opener = opener.clone();
         async move {
             let read = file.clone();
-            let schema = move |handle| {
-                let reader = open(&storage, &read, handle)?;
-                Ok(reader.schema().as_ref().clone())
+            let header = move |handle| {
+                let opened = opener.open(&read, handle, None)?;
+                Ok((opened.schema, opened.rows))
             };
-            let schema = blocking(&file.location, schema).await?;
-            Ok((file, schema))
+            let (schema, rows) = blocking(&file.location, header).await?;
+            Ok((file, schema, rows))
         }
     });
     read.try_buffered(HEADERS_AT_ONCE).boxed()
@@ -150,13 +234,13 @@ fn partition(lake: &Lake, file: &LakeFile) -> Result<Vec<ScalarValue>> {
     .collect()
 }
 
-impl AvroTable {
-    /// Its files, in the order of the lake's listing.
-    pub fn files(&self) -> impl ExactSizeIterator<Item = &LakeFile> {
-        self.files.iter().map(|file| &file.info)
+impl RecordTable {
+    /// Its files, in the order of the lake's listing, with the numbers of their rows where files tell them.
+    pub fn files(&self) -> impl ExactSizeIterator<Item = (&LakeFile, Option<u64>)> {
+        self.files.iter().map(|file| (&file.info, file.rows))
     }
 
-    /// The same table with some of its files only, by their places in [`AvroTable::files`]. Places that
+    /// The same table with some of its files only, by their places in [`RecordTable::files`]. Places that
     /// are none are passed over.
     #[must_use]
     pub fn with_files(&self, places: &[usize]) -> Self {
@@ -169,7 +253,7 @@ impl AvroTable {
 }
 
 #[async_trait]
-impl TableProvider for AvroTable {
+impl TableProvider for RecordTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
@@ -191,19 +275,30 @@ impl TableProvider for AvroTable {
         for (index, file) in self.files.iter().enumerate() {
             groups[index * count / self.files.len()].push(file.clone());
         }
+        let columns = self.schema.fields().len() - self.keys;
+        let taken = match projection {
+            Some(taken) => taken.clone(),
+            None => (0..self.schema.fields().len()).collect(),
+        };
+        let schema = Arc::new(self.schema.project(&taken)?);
+        let place = |index: usize| match index.checked_sub(columns) {
+            None => Place::Column,
+            Some(key) => Place::Key(key),
+        };
+        let taken: Arc<[Place]> = taken.into_iter().map(place).collect();
         let partitions = groups.into_iter().map(|files| {
             let files = OneByOne {
-                storage: self.storage.clone(),
-                schema: Arc::clone(&self.schema),
-                keys: self.keys,
+                opener: self.opener.clone(),
+                schema: Arc::clone(&schema),
+                taken: Arc::clone(&taken),
                 files: files.into(),
             };
             Arc::new(files) as Arc<dyn PartitionStream>
         });
         Ok(Arc::new(StreamingTableExec::try_new(
-            Arc::clone(&self.schema),
+            Arc::clone(&schema),
             partitions.collect(),
-            projection,
+            None,
             [],
             false,
             limit,
@@ -211,13 +306,23 @@ impl TableProvider for AvroTable {
     }
 }
 
+/// Where the values of a column come from.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// The column of that name in the file.
+    Column,
+    /// The partition's values.
+    Key(usize),
+}
+
 /// Files that are read one after the other.
 #[derive(Debug)]
 struct OneByOne {
-    storage: Storage,
+    opener: Opener,
     schema: SchemaRef,
-    keys: usize,
-    files: Arc<[AvroFile]>,
+    /// Where the values of the schema's columns come from.
+    taken: Arc<[Place]>,
+    files: Arc<[RecordFile]>,
 }
 
 impl PartitionStream for OneByOne {
@@ -229,19 +334,18 @@ impl PartitionStream for OneByOne {
         let mut stream =
             RecordBatchReceiverStream::builder(Arc::clone(&self.schema), BATCHES_AHEAD);
         let sender = stream.tx();
-        let (storage, schema) = (self.storage.clone(), Arc::clone(&self.schema));
-        let (files, columns) = (
-            Arc::clone(&self.files),
-            self.schema.fields().len() - self.keys,
-        );
+        let (opener, schema) = (self.opener.clone(), Arc::clone(&self.schema));
+        let (files, taken) = (Arc::clone(&self.files), Arc::clone(&self.taken));
         let handle = Handle::current();
         stream.spawn_blocking(move || {
+            let columns = schema.fields().iter().zip(taken.iter());
+            let columns = columns.filter(|(_, place)| matches!(place, Place::Column));
+            let wanted: Vec<String> = columns.map(|(field, _)| field.name().clone()).collect();
             for file in files.iter() {
                 let named = |error: DataFusionError| in_file(&file.info.location, error);
-                let batches = open(&storage, &file.info, handle.clone()).map_err(named)?;
-                for batch in batches {
-                    let batch = batch.map_err(DataFusionError::from);
-                    let batch = batch.and_then(|it| fit(&it, &schema, columns, &file.partition));
+                let opened = opener.open(&file.info, handle.clone(), Some(&wanted));
+                for batch in opened.map_err(named)?.batches {
+                    let batch = batch.and_then(|it| fit(&it, &schema, &taken, &file.partition));
                     let is_last = batch.is_err();
                     // Nobody takes what follows, where the receiver is gone.
                     if sender.blocking_send(batch.map_err(named)).is_err() || is_last {
@@ -255,27 +359,6 @@ impl PartitionStream for OneByOne {
     }
 }
 
-/// Begins to read a file.
-fn open(
-    storage: &Storage,
-    file: &LakeFile,
-    handle: Handle,
-) -> DataFusionResult<AvroReader<BufReader<Framed<BlockingReader>>>> {
-    let object = ObjectInfo {
-        location: file.location.clone(),
-        size: file.size,
-        last_modified_ms: file.last_modified_ms,
-        etag: file.etag.clone(),
-        storage_class: file.storage_class.clone(),
-    };
-    let reader = BlockingReader::new(storage, object, handle);
-    let reader = BufReader::new(Framed::new(reader));
-    let reader = ReaderBuilder::new()
-        .with_batch_size(BATCH_ROWS)
-        .build(reader);
-    Ok(reader?)
-}
-
 /// Runs something that reads a file, away from the runtime.
 async fn blocking<T: Send + 'static>(
     location: &Location,
@@ -287,23 +370,21 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|error| Error::from(in_file(location, error)))
 }
 
-/// A batch of a file as one of the table: its columns by their names, and the partition's values after them.
+/// A batch of a file as one of the table: its columns by their names, and the partition's values.
 fn fit(
     batch: &RecordBatch,
     schema: &SchemaRef,
-    columns: usize,
+    taken: &[Place],
     partition: &[ScalarValue],
 ) -> DataFusionResult<RecordBatch> {
     let rows = batch.num_rows();
     let mut arrays: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
-    for field in schema.fields().iter().take(columns) {
-        arrays.push(match batch.column_by_name(field.name()) {
-            Some(array) => cast_column(array, field.data_type(), &STRICT)?,
-            None => new_null_array(field.data_type(), rows),
+    for (field, place) in schema.fields().iter().zip(taken) {
+        arrays.push(match (place, batch.column_by_name(field.name())) {
+            (Place::Key(key), _) => partition[*key].to_array_of_size(rows)?,
+            (Place::Column, Some(array)) => cast_column(array, field.data_type(), &STRICT)?,
+            (Place::Column, None) => new_null_array(field.data_type(), rows),
         });
-    }
-    for value in partition {
-        arrays.push(value.to_array_of_size(rows)?);
     }
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     let schema = Arc::clone(schema);
@@ -320,10 +401,12 @@ fn widened(left: &DataType, right: &DataType) -> Option<DataType> {
     Some(match (left, right) {
         (left, right) if left == right => left.clone(),
         (T::Null, other) | (other, T::Null) => other.clone(),
-        (T::Int32, T::Int64) | (T::Int64, T::Int32) => T::Int64,
-        (T::Int32 | T::Float32 | T::Float64, T::Float64) | (T::Float64, T::Int32 | T::Float32) => {
-            T::Float64
+        (T::Int8 | T::Int16 | T::Int32 | T::Int64, T::Int8 | T::Int16 | T::Int32 | T::Int64) => {
+            wider(left, right)
         }
+        (T::Int8 | T::Int16, of @ (T::Float32 | T::Float64))
+        | (of @ (T::Float32 | T::Float64), T::Int8 | T::Int16) => of.clone(),
+        (T::Int32 | T::Float32, T::Float64) | (T::Float64, T::Int32 | T::Float32) => T::Float64,
         (T::Timestamp(left, zone), T::Timestamp(right, other)) if zone == other => {
             T::Timestamp(finer(*left, *right), zone.clone())
         }
@@ -337,6 +420,12 @@ fn widened(left: &DataType, right: &DataType) -> Option<DataType> {
         }
         _ => return None,
     })
+}
+
+/// The wider one of two types of signed integers.
+fn wider(left: &DataType, right: &DataType) -> DataType {
+    let is_left = left.primitive_width() >= right.primitive_width();
+    if is_left { left.clone() } else { right.clone() }
 }
 
 fn finer(left: TimeUnit, right: TimeUnit) -> TimeUnit {
