@@ -3,6 +3,7 @@
 
 use calve_testkit::lakes::{self, Drift};
 use calve_testkit::moto::{Loss, Moto, Proxy};
+use calve_testkit::python;
 use calve_testkit::s3::S3Server;
 use serde_json::{Value, json};
 
@@ -493,6 +494,59 @@ fn a_trial_table_leaves_the_source_alone() {
         .filter(|path| !path.contains("/metadata/calve/"))
         .collect();
     assert_eq!(left, Vec::<String>::new());
+}
+
+/// Rows that go into a trial table, and its end, are nothing to the source.
+#[test]
+fn a_trial_table_goes_and_the_source_stays() {
+    let sandbox = Sandbox::new();
+    let lake = sandbox.path().join("lake");
+    let made = lakes::ghcn(&lake, 6, 10, 1);
+    let source = files_below(&lake);
+    sandbox.json(&["snapshot", "lake", "--table", "db.trial"]);
+    let script = "
+import json, sys
+from pyiceberg.catalog import load_catalog
+folder = sys.argv[1]
+catalog = load_catalog('default', type='sql', uri=f'sqlite:///{folder}/calve.db', warehouse=f'{folder}/warehouse')
+table = catalog.load_table('db.trial')
+table.append(table.scan(limit=5).to_arrow())
+print(json.dumps(table.scan().to_arrow().num_rows))
+";
+    let rows = python::run(script, &[sandbox.path().to_str().unwrap()]);
+    assert_eq!(rows, json!(made.rows + 5));
+    let verify = sandbox.json_with_code(&["verify", "lake", "--table", "db.trial"]);
+    assert_eq!((verify.0, &verify.1["equal"]), (1, &json!(false)));
+    let purge = sandbox.run(&["drop", "db.trial", "--purge"]);
+    assert!(purge.contains("gc.enabled"), "{purge}");
+    sandbox.json(&["drop", "db.trial"]);
+    assert_eq!(sandbox.json(&["tables"])["tables"], json!([]));
+    assert_eq!(files_below(&lake), source);
+    let query = format!("SELECT count(*) AS n FROM '{}'", lake.display());
+    assert_eq!(sandbox.json(&["sql", &query]), json!([{"n": made.rows}]));
+}
+
+/// Spark answers (0, 0) for a table without files, and so does calve where an entry says what its columns are.
+#[test]
+fn an_entry_without_files_is_an_empty_table() {
+    let (server, moto) = (S3Server::with_buckets(&["lake"]), Moto::start());
+    make_hive_table(&server, moto, "nothing");
+    let keys = json!({"PartitionKeys": [{"Name": "day", "Type": "date"}]});
+    create_entry(moto, "nothing", "empty", &keys);
+    let sandbox = sandbox_with_keys(&server, moto);
+    let report = sandbox.json(&[
+        "add-files",
+        "glue:nothing.empty",
+        "--table",
+        "nothing.added",
+    ]);
+    assert_eq!(
+        (
+            &report["added_files_count"],
+            &report["changed_partition_count"]
+        ),
+        (&json!(0), &json!(0))
+    );
 }
 
 /// A writer that adds a file to a partition that is there, after the listing and before the replacement.

@@ -216,3 +216,29 @@ fn no_path_of_any_machine_is_written_down() {
         }
     }
 }
+
+/// Where `tests/SCENARIOS.md` says that a scenario is tested, there is a test of that name.
+#[test]
+fn scenarios_have_their_tests() {
+    let folders = BTreeMap::from([
+        ("it", "tests/it"),
+        ("migrate", "crates/calve-migrate/tests/add_files"),
+        ("lake", "crates/calve-lake/tests/it"),
+        ("catalog", "crates/calve-catalog/tests/contract"),
+    ]);
+    let root = workspace_root();
+    let table = fs_err::read_to_string(root.join("tests/SCENARIOS.md")).unwrap();
+    let mut count = 0;
+    for name in table
+        .split('`')
+        .filter(|name| name.matches("::").count() == 2)
+    {
+        let [room, module, test]: [&str; 3] =
+            name.split("::").collect::<Vec<_>>().try_into().unwrap();
+        let file = root.join(folders[room]).join(format!("{module}.rs"));
+        let code = fs_err::read_to_string(file).unwrap();
+        assert!(code.contains(&format!("fn {test}(")), "there is no {name}");
+        count += 1;
+    }
+    assert!(count > 30, "{count}");
+}

@@ -1,5 +1,5 @@
 //! Scenarios that the suites of the peers assert (Spark's `TestAddFilesProcedure`, Trino's and PyIceberg's tests of
-//! `add_files`), as far as they have no better home here.
+//! `add_files`), as far as they have no better home here. `tests/SCENARIOS.md` says where each of them is.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Fields};
 use calve_migrate::OnUnsafe;
 use calve_testkit::{lakes, python};
+use iceberg::spec::PrimitiveType;
 use serde_json::{Value, json};
 
 use crate::support::{Home, column, counts, read};
@@ -284,4 +285,185 @@ print('null')
     assert_eq!(report.snapshot_id, None);
     assert_eq!(report.plan.refused_count, 1);
     assert_eq!(report.plan.refused[0].column.as_deref(), Some("qux"));
+}
+
+/// Spark: files in a folder without partitions; their rows are those that PyArrow reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_without_partitions() {
+    let home = Home::new().await;
+    for (name, first) in [("1.parquet", 0), ("2.parquet", 100)] {
+        let ids: Vec<i64> = (first..first + 50).collect();
+        let names = ids.iter().map(|id| (id % 7 != 0).then(|| format!("n{id}")));
+        let names: StringArray = names.collect();
+        let rows = lakes::batch(vec![
+            ("id", Arc::new(Int64Array::from(ids)) as ArrayRef),
+            ("name", Arc::new(names)),
+        ]);
+        lakes::write_parquet(&home.lake().join(name), &rows);
+    }
+    let report = home.add("db.t").await.unwrap();
+    assert_eq!(counts(&report), (2, 100, 1));
+    let script = "
+import json, sys
+import pyarrow.parquet as pq
+from read_table import canonical_column
+table = pq.read_table(sys.argv[1])
+rows = zip(*(canonical_column(column) for column in table.columns))
+print(json.dumps(sorted((list(row) for row in rows), key=lambda row: json.dumps(row))))
+";
+    let source = python::run(script, &[home.lake().to_str().unwrap()]);
+    for reader in ["pyiceberg", "duckdb"] {
+        assert_eq!(
+            read(reader, &report, &["--rows"])["rows"],
+            source,
+            "{reader}"
+        );
+    }
+}
+
+/// Spark: the table has a column that files lack, and it is null in their rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_only_the_table_has_is_null() {
+    let home = Home::new().await;
+    let made = lakes::ghcn(&home.lake(), 24, 10, 1);
+    let first = home
+        .add("db.t")
+        .with_partition_filter(vec![("ELEMENT".to_owned(), "TMAX".to_owned())])
+        .await
+        .unwrap();
+    in_pyiceberg(
+        &home,
+        "
+from pyiceberg.types import LongType
+with table.update_schema() as update:
+    update.add_column('extra', LongType())
+print('null')
+",
+    );
+    let rest = home
+        .add("db.t")
+        .with_duplicates(calve_migrate::DuplicateFiles::Skip)
+        .await
+        .unwrap();
+    assert_eq!(counts(&first).1 + counts(&rest).1, made.rows);
+    for reader in ["pyiceberg", "duckdb"] {
+        let found = read(reader, &rest, &[]);
+        assert_eq!(found["aggregates"]["extra"]["nulls"], made.rows, "{reader}");
+        assert_eq!(found["aggregates"]["ID"]["nulls"], 0, "{reader}");
+    }
+}
+
+/// Spark: two keys, a date and a text whose values look like numbers with a leading zero.
+#[tokio::test(flavor = "multi_thread")]
+async fn text_that_looks_like_a_number_stays_text() {
+    let home = Home::new().await;
+    let rows = lakes::batch(vec![(
+        "id",
+        Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef,
+    )]);
+    for folder in ["date=2021-01-01/dept=01", "date=2021-01-02/dept=01"] {
+        lakes::write_parquet(&home.lake().join(folder).join("f.parquet"), &rows);
+    }
+    let report = home.add("db.t").await.unwrap();
+    assert_eq!(counts(&report), (2, 4, 2));
+    assert_eq!(report.plan.columns[1..], ["date: date", "dept: string"]);
+    for reader in ["pyiceberg", "duckdb"] {
+        let found = read(reader, &report, &["--rows"]);
+        assert_eq!(column(&found, "dept"), ["01"; 4], "{reader}");
+    }
+}
+
+/// Spark: in format version 1, a partition field that was dropped stays as a void one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spec_with_a_void_field_leaves_the_older_one() {
+    let home = Home::new().await;
+    lakes::ghcn(&home.lake(), 24, 10, 1);
+    let filter = |value: &str| vec![("ELEMENT".to_owned(), value.to_owned())];
+    let new = home
+        .add("db.t")
+        .with_format_version(iceberg::spec::FormatVersion::V1)
+        .with_partition_filter(filter("TMAX"))
+        .await
+        .unwrap();
+    let evolved = in_pyiceberg(
+        &home,
+        "
+with table.update_spec() as update:
+    update.remove_field('ELEMENT')
+table = catalog.load_table('db.t')
+print(json.dumps([table.format_version, [str(field.transform) for field in table.spec().fields]]))
+",
+    );
+    assert_eq!(evolved, json!([1, ["identity", "void"]]));
+    let old = home
+        .add("db.t")
+        .with_partition_filter(filter("TMIN"))
+        .await
+        .unwrap();
+    let both = counts(&new).1 + counts(&old).1;
+    for reader in ["pyiceberg", "duckdb"] {
+        let found = read(reader, &old, &["--rows"]);
+        assert_eq!(found["count"], both, "{reader}");
+        let elements = column(&found, "ELEMENT");
+        let minima = elements.iter().filter(|element| **element == "TMIN");
+        assert_eq!(minima.count() as u64, counts(&old).1, "{reader}");
+    }
+}
+
+/// Trino: keys of every type that partitions can have, and null in each.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_type_of_partition_keys() {
+    let decimal = PrimitiveType::Decimal {
+        precision: 10,
+        scale: 2,
+    };
+    let keys = [
+        ("flag", PrimitiveType::Boolean, "true", json!(true)),
+        ("small", PrimitiveType::Int, "-32768", json!(-32_768)),
+        (
+            "large",
+            PrimitiveType::Long,
+            "9223372036854775807",
+            json!(i64::MAX),
+        ),
+        ("real", PrimitiveType::Float, "-1.5", json!(-1.5)),
+        ("wide", PrimitiveType::Double, "0.1", json!(0.1)),
+        ("text", PrimitiveType::String, "007", json!("007")),
+        (
+            "day",
+            PrimitiveType::Date,
+            "2024-02-29",
+            json!("2024-02-29"),
+        ),
+        ("price", decimal, "12345678.90", json!("12345678.90")),
+    ];
+    let home = Home::new().await;
+    let rows = lakes::batch(vec![(
+        "id",
+        Arc::new(Int64Array::from(vec![1])) as ArrayRef,
+    )]);
+    for is_null in [false, true] {
+        let mut folder = home.lake();
+        for (name, _, value, _) in &keys {
+            folder.push(lakes::hive_folder(name, (!is_null).then_some(*value)));
+        }
+        lakes::write_parquet(&folder.join("f.parquet"), &rows);
+    }
+    let types = keys
+        .iter()
+        .map(|(name, of, ..)| ((*name).to_owned(), of.clone()));
+    let report = home
+        .add("db.t")
+        .with_partition_types(types.collect())
+        .await
+        .unwrap();
+    assert_eq!(counts(&report), (2, 2, 2));
+    for reader in ["pyiceberg", "duckdb"] {
+        let found = read(reader, &report, &["--rows"]);
+        for (name, _, _, expected) in &keys {
+            let values = column(&found, name);
+            assert_eq!(values.iter().filter(|value| value.is_null()).count(), 1);
+            assert!(values.contains(expected), "{reader}: {name}: {values:?}");
+        }
+    }
 }
