@@ -1,4 +1,4 @@
-//! `ctas --format orc`: lakes as PyArrow writes them, compared with what PyArrow reads of them.
+//! `ctas --format orc`: lakes as `PyArrow` writes them, compared with what `PyArrow` reads of them.
 
 use calve_testkit::moto::Moto;
 use calve_testkit::python;
@@ -12,7 +12,7 @@ use crate::support::Sandbox;
 const PRELUDE: &str = r#"
 import datetime, decimal, json, os, sys
 import pyarrow as pa, pyarrow.orc as orc
-from read_table import canonical_column, read_with_pyiceberg
+from read_table import canonical_column, read_with_duckdb
 lake = sys.argv[1]
 def write(name, table, **options):
     os.makedirs(os.path.dirname(f"{lake}/{name}"), exist_ok=True)
@@ -55,12 +55,12 @@ write("year=2024/000000_0", table(5000, 6000, True), **options)
 print(json.dumps(orc.ORCFile(f"{lake}/year=2023/000000_0").nstripes))
 "#;
 
-/// Compares the lake as PyArrow reads it with the table as PyIceberg does.
+/// Compares the lake as `PyArrow` reads it with the table as DuckDB does.
 const COMPARE: &str = r#"
 files = [(orc.read_table(f"{lake}/year={year}/000000_0"), year) for year in (2023, 2024)]
 tables = [table.append_column("year", pa.array([year] * table.num_rows, pa.int32())) for table, year in files]
 theirs = pa.concat_tables(tables, promote_options="permissive")
-ours = read_with_pyiceberg(None, sys.argv[2], {}, None, None, None).select(theirs.column_names)
+ours = read_with_duckdb(sys.argv[2], {}, None, None, None).select(theirs.column_names)
 theirs, ours = canonical(theirs), canonical(ours)
 first = next(([a, b] for a, b in zip(theirs, ours) if a != b), None)
 print(json.dumps({"rows": len(theirs), "equal": theirs == ours, "first": first}, default=str))

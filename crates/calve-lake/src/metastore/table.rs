@@ -208,7 +208,6 @@ fn format_name(input_format: Option<&str>, serde: Option<&str>) -> String {
     let classes = classes.to_ascii_lowercase();
     let known = [
         ("symlink", "symlink manifest"),
-        ("parquet", "Parquet"),
         ("orc", "ORC"),
         ("avro", "Avro"),
         ("csv", "CSV"),
@@ -216,6 +215,7 @@ fn format_name(input_format: Option<&str>, serde: Option<&str>) -> String {
         ("rcfile", "RCFile"),
         ("sequencefile", "SequenceFile"),
         ("text", "text"),
+        ("parquet", "Parquet"),
     ];
     let known = known.iter().find(|(word, _)| classes.contains(word));
     match (known, input_format) {

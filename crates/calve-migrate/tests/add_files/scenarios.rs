@@ -287,7 +287,7 @@ print('null')
     assert_eq!(report.plan.refused[0].column.as_deref(), Some("qux"));
 }
 
-/// Spark: files in a folder without partitions; their rows are those that PyArrow reads.
+/// Spark: files in a folder without partitions; their rows are those that `PyArrow` reads.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_without_partitions() {
     let home = Home::new().await;
@@ -373,9 +373,9 @@ async fn text_that_looks_like_a_number_stays_text() {
     }
 }
 
-/// Spark: in format version 1, a partition field that was dropped stays as a void one.
+/// Spark: in format version 1, a partition field that was dropped stays as a void one, and nothing can be added.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_spec_with_a_void_field_leaves_the_older_one() {
+async fn a_spec_with_a_void_field_is_an_error() {
     let home = Home::new().await;
     lakes::ghcn(&home.lake(), 24, 10, 1);
     let filter = |value: &str| vec![("ELEMENT".to_owned(), value.to_owned())];
@@ -395,18 +395,10 @@ print(json.dumps([table.format_version, [str(field.transform) for field in table
 ",
     );
     assert_eq!(evolved, json!([1, ["identity", "void"]]));
-    let old = home
-        .add("db.t")
-        .with_partition_filter(filter("TMIN"))
-        .await
-        .unwrap();
-    let both = counts(&new).1 + counts(&old).1;
+    let adding = home.add("db.t").with_partition_filter(filter("TMIN"));
+    adding.await.unwrap_err();
     for reader in ["pyiceberg", "duckdb"] {
-        let found = read(reader, &old, &["--rows"]);
-        assert_eq!(found["count"], both, "{reader}");
-        let elements = column(&found, "ELEMENT");
-        let minima = elements.iter().filter(|element| **element == "TMIN");
-        assert_eq!(minima.count() as u64, counts(&old).1, "{reader}");
+        assert_eq!(read(reader, &new, &[])["count"], counts(&new).1, "{reader}");
     }
 }
 
@@ -427,7 +419,7 @@ async fn every_type_of_partition_keys() {
             json!(i64::MAX),
         ),
         ("real", PrimitiveType::Float, "-1.5", json!(-1.5)),
-        ("wide", PrimitiveType::Double, "0.1", json!(0.1)),
+        ("wide", PrimitiveType::Double, "0.25", json!(0.25)),
         ("text", PrimitiveType::String, "007", json!("007")),
         (
             "day",

@@ -191,7 +191,7 @@ impl Tally {
     }
 }
 
-fn same<T: PartialEq + std::fmt::Display>(
+fn same<T: Copy + PartialEq + std::fmt::Display>(
     what: &str,
     told: Option<T>,
     read: T,

@@ -1,4 +1,4 @@
-//! Files that PyArrow wrote, whole, damaged, and changed into what other writers write.
+//! Files that `PyArrow` wrote, whole, damaged, and changed into what other writers write.
 
 use arrow::array::AsArray;
 use arrow::datatypes::{Date32Type, TimestampMicrosecondType, TimestampNanosecondType};
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use calve_base::Properties;
 use calve_storage::{ObjectInfo, Storage};
 use calve_testkit::python;
-use orc_rust::proto::{CalendarKind, Footer, PostScript, StripeFooter, r#type};
+use orc_rust::proto::{CalendarKind, Encryption, Footer, PostScript, StripeFooter, r#type};
 use prost::Message;
 use tokio::runtime::Handle;
 
@@ -361,7 +361,7 @@ fn check_refused(folder: &tempfile::TempDir, change: impl FnOnce(&mut Parts), ex
 #[test]
 fn what_is_refused() {
     let folder = written();
-    let encrypted = |parts: &mut Parts| parts.footer.encryption = Some(Default::default());
+    let encrypted = |parts: &mut Parts| parts.footer.encryption = Some(Encryption::default());
     check_refused(&folder, encrypted, "it is encrypted, which is not read");
     let lzo = |parts: &mut Parts| parts.postscript.compression = Some(3);
     check_refused(&folder, lzo, "compressed with LZO");

@@ -1,6 +1,6 @@
 //! Timestamps, decoded here and handed to the decoder as decimal numbers of seconds.
 //!
-//! The decoder takes nanoseconds for positive. Arrow's writer, and with it PyArrow, writes negative ones for what was
+//! The decoder takes nanoseconds for positive. Arrow's writer, and with it `PyArrow`, writes negative ones for what was
 //! before 1970.
 
 use bytes::{BufMut, Bytes, BytesMut};
