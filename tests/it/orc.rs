@@ -49,7 +49,7 @@ def table(rows, start, wide):
     if wide:
         columns["extra"] = pa.array(some(lambda i: i))
     return pa.table(columns)
-options = dict(compression=sys.argv[2], stripe_size=64 * 1024, batch_size=500)
+options = dict(compression=sys.argv[2], stripe_size=16 * 1024, batch_size=500)
 write("year=2023/000000_0", table(6000, 0, False), **options)
 write("year=2024/000000_0", table(5000, 6000, True), **options)
 print(json.dumps(orc.ORCFile(f"{lake}/year=2023/000000_0").nstripes))

@@ -215,11 +215,11 @@ fn format_name(input_format: Option<&str>, serde: Option<&str>) -> String {
         ("rcfile", "RCFile"),
         ("sequencefile", "SequenceFile"),
         ("text", "text"),
-        ("parquet", "Parquet"),
     ];
     let known = known.iter().find(|(word, _)| classes.contains(word));
     match (known, input_format) {
         (Some((_, name)), _) => (*name).to_owned(),
+        (None, _) if is_of(FileFormat::Parquet, input_format, serde) => "Parquet".to_owned(),
         (None, Some(class)) => class.to_owned(),
         (None, None) => "unknown".to_owned(),
     }
