@@ -28,6 +28,7 @@ mod verify;
 mod xml;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use calve::catalog::Catalog;
@@ -42,6 +43,9 @@ use crate::printer::{Printer, Render};
 use crate::progress::Bars;
 use crate::settings::{Settings, SourceSettings};
 use crate::status::ExitStatus;
+
+/// How long the end of a command waits for what it began and nobody needs any more.
+const SHUTDOWN: Duration = Duration::from_secs(1);
 
 /// The catalog that has the Hive-style tables, where the chosen one has none.
 const METASTORE_NAME: &str = "glue";
@@ -145,8 +149,9 @@ impl Context {
             .and_then(|runtime| {
                 let result =
                     runtime.block_on(self.watch.run(self.dispatch(command), &self.printer));
-                // Requests that nobody waits for any more do not hold up the end.
-                runtime.shutdown_background();
+                // Requests that nobody waits for any more do not hold up the end for long. Not at once, either: threads
+                // that end by themselves while they are let go can crash the process (glibc's bug 19951).
+                runtime.shutdown_timeout(SHUTDOWN);
                 result.unwrap_or(Ok(ExitStatus::Interrupted))
             });
         self.bars.clear();
