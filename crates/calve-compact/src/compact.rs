@@ -192,7 +192,7 @@ impl Compact {
         let files = match &snapshot {
             Some(snapshot) => {
                 let scan = Scan::new(table.clone()).with_snapshot(Arc::clone(snapshot));
-                self.candidates(scan, &session, &table).await?
+                self.candidates(scan, &session, &table, &options).await?
             }
             None => Vec::new(),
         };
@@ -246,6 +246,7 @@ impl Compact {
         mut scan: Scan,
         session: &Session,
         table: &Table,
+        options: &RewriteOptions,
     ) -> Result<Vec<Candidate>> {
         if let Some(condition) = &self.condition {
             let provider = table_provider(table)?;
@@ -255,7 +256,7 @@ impl Compact {
         let metadata = table.metadata();
         let order = order_column(metadata);
         let files = scan.plan().await?;
-        let files = files.map_ok(|file| candidate(file, metadata, order.as_ref()));
+        let files = files.map_ok(|file| candidate(file, metadata, order.as_ref(), options));
         Ok(files.try_collect().await?)
     }
 
@@ -418,6 +419,7 @@ fn candidate(
     mut scan: calve_table::ScanFile,
     metadata: &TableMetadata,
     order: Option<&(i32, PrimitiveType)>,
+    options: &RewriteOptions,
 ) -> Candidate {
     let file = &mut scan.file;
     let bounds = file.lower_bounds.take().unwrap_or_default();
@@ -429,7 +431,10 @@ fn candidate(
     file.column_sizes = None;
     file.value_counts = None;
     file.null_value_counts = None;
-    file.nan_value_counts = None;
+    // Only files whose row groups may be copied need it further on.
+    if file.size_bytes < options.min_copied_row_group_bytes {
+        file.nan_value_counts = None;
+    }
     file.split_offsets = None;
     let schema = Arc::clone(metadata.current_schema());
     let spec = metadata.partition_spec_by_id(scan.spec_id);

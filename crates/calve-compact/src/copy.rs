@@ -7,7 +7,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use calve_base::Location;
 use calve_table::{RowGroupWriter, ScanFile};
 use futures::{StreamExt, stream};
 use iceberg::spec::DataFile;
@@ -79,8 +78,9 @@ impl Rewriter {
         let mut index = 0;
         while let Some(footer) = footers.next().await {
             let footer = footer?;
-            if let Some(reason) = writer.refusal(&footer) {
-                let file = &group.files[index].file.path;
+            let file = &group.files[index].file;
+            if let Some(reason) = writer.refusal(&footer, file.nan_value_counts.as_ref()) {
+                let file = &file.path;
                 tracing::debug!(%file, ?reason, "row groups are decoded");
                 return Ok(None);
             }
@@ -137,14 +137,11 @@ impl Rewriter {
         writer: &mut RowGroupWriter,
     ) -> Result<u64> {
         let footer = self.provider.footer(file).await?;
-        let location = Location::parse(file.file.path.as_str())?;
         let row_groups = piece.row_groups.clone();
         let rows = footer.row_groups()[row_groups.clone()].iter();
         let rows = rows.map(|row_group| u64::try_from(row_group.num_rows()).unwrap_or(0));
         let rows = rows.sum();
-        writer
-            .append(&location, &footer, row_groups, &file.file.partition)
-            .await?;
+        writer.append(&file.file, &footer, row_groups).await?;
         Ok(rows)
     }
 }

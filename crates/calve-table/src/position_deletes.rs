@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use ::parquet::arrow::AsyncArrowWriter;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef as ArrowSchemaRef};
 use calve_base::Location;
@@ -14,7 +13,7 @@ use roaring::RoaringTreemap;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::data_file::{Paths, Upload, writer_properties};
+use crate::data_file::{ParquetFile, Paths, writer_properties};
 use crate::manifest::{Bounds, ContentFile};
 use crate::{Error, Result};
 
@@ -78,14 +77,9 @@ impl PositionDeleteWriter {
         deleted: &[DeletedPositions],
     ) -> Result<ContentFile> {
         let location = self.paths.next(partition);
-        let failed = |source| Error::Parquet {
-            location: location.clone(),
-            source,
-        };
-        let upload = Upload(self.storage.writer(&location).await?);
-        let schema = Arc::clone(&self.schema);
-        let mut writer = AsyncArrowWriter::try_new(upload, schema, Some(self.properties.clone()))
-            .map_err(failed)?;
+        let (schema, properties) = (Arc::clone(&self.schema), self.properties.clone());
+        let mut writer =
+            ParquetFile::begin(&self.storage, location, schema, None, properties).await?;
         for (path, positions) in deleted {
             let mut positions = positions.iter();
             loop {
@@ -98,17 +92,17 @@ impl PositionDeleteWriter {
                 let columns: Vec<ArrayRef> =
                     vec![Arc::new(paths), Arc::new(Int64Array::from(some))];
                 let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
-                writer.write(&batch).await.map_err(failed)?;
+                writer.write(&batch).await?;
             }
         }
-        writer.finish().await.map_err(failed)?;
-        let size = writer.bytes_written() as u64;
+        writer.finish().await?;
+        let size = writer.bytes_written();
         let only = match deleted {
             [(path, _)] => Some(path.clone()),
             _ => None,
         };
         let rows = deleted.iter().map(|(_, positions)| positions.len()).sum();
-        let mut file = described(&location, DataFileFormat::Parquet, partition, rows, size);
+        let mut file = described(&writer.location, DataFileFormat::Parquet, partition, rows, size);
         (file.lower_bounds, file.upper_bounds) = bounds(deleted);
         file.referenced_data_file = only;
         Ok(file)

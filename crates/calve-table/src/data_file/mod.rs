@@ -5,6 +5,7 @@
 //! Memory is bounded: when the row groups under way together grow too large, the largest is written.
 
 mod conform;
+mod file;
 mod nan_counts;
 mod parquet;
 mod paths;
@@ -15,23 +16,16 @@ mod split;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ::parquet::arrow::AsyncArrowWriter;
-use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
-use ::parquet::arrow::async_writer::AsyncFileWriter;
-use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::properties::WriterProperties;
 use ::parquet::schema::types::SchemaDescriptor;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef as ArrowSchemaRef;
-use bytes::Bytes;
 use calve_base::Location;
 use calve_parquet::{
     ColumnMapping, FileSchema, MetricsConfig, MetricsMode, TypePolicy, file_metrics, resolve,
 };
-use calve_storage::{Storage, Writer};
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use calve_storage::{PART_BYTES, Storage};
 use iceberg::arrow::schema_to_arrow_schema;
 use iceberg::spec::{
     DataContentType, DataFile, DataFileBuilder, DataFileFormat, PartitionSpecRef, SchemaRef,
@@ -40,6 +34,7 @@ use iceberg::spec::{
 use uuid::Uuid;
 
 use self::conform::conform;
+pub(crate) use self::file::ParquetFile;
 use self::nan_counts::NanColumns;
 pub use self::parquet::DEFAULT_TARGET_FILE_BYTES;
 use self::parquet::target_file_bytes;
@@ -165,19 +160,11 @@ struct Shape {
 }
 
 /// A file that is being written.
+#[derive(Debug)]
 struct OpenFile {
-    location: Location,
-    writer: AsyncArrowWriter<Upload>,
+    parquet: ParquetFile,
     /// Of each of the columns that have such values.
     nan_counts: Vec<u64>,
-}
-
-impl std::fmt::Debug for OpenFile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenFile")
-            .field("location", &self.location)
-            .finish_non_exhaustive()
-    }
 }
 
 impl DataFileWriter {
@@ -233,7 +220,7 @@ impl DataFileWriter {
         })
     }
 
-    /// Bounds the memory of row groups under way. Default: [`DEFAULT_WRITE_MEMORY_BYTES`].
+    /// Bounds the memory of row groups under way and of what waits to be uploaded. Default: [`DEFAULT_WRITE_MEMORY_BYTES`].
     #[must_use]
     pub fn with_memory_bytes(mut self, memory_bytes: usize) -> Self {
         self.memory_bytes = memory_bytes;
@@ -319,9 +306,16 @@ impl DataFileWriter {
 
     /// What the open files have taken so far, in bytes: about, for rows that are not yet encoded.
     pub fn open_bytes(&self) -> usize {
+        self.open.values().map(|file| file.parquet.bytes()).sum()
+    }
+
+    /// What the open files take in memory, in bytes: row groups under way, and what waits to be uploaded. At most what
+    /// [`DataFileWriter::with_memory_bytes`] says, and one part of an upload ([`PART_BYTES`]), between calls.
+    pub fn memory_in_use(&self) -> usize {
         let files = self.open.values();
-        let sizes = files.map(|file| file.writer.bytes_written() + file.writer.in_progress_size());
-        sizes.sum()
+        files
+            .map(|file| file.parquet.row_group_memory() + file.parquet.held_bytes())
+            .sum()
     }
 
     /// Takes the descriptions of the files that were ended since the last call.
@@ -344,7 +338,8 @@ impl DataFileWriter {
     /// When the store fails.
     pub async fn end_all(&mut self) -> Result<()> {
         let mut open: Vec<(Struct, OpenFile)> = self.open.drain().collect();
-        open.sort_by(|(_, left), (_, right)| left.location.as_str().cmp(right.location.as_str()));
+        let path = |file: &OpenFile| file.parquet.location.as_str().to_owned();
+        open.sort_by_cached_key(|(_, file)| path(file));
         for (partition, file) in open {
             self.end(partition, file).await?;
         }
@@ -363,48 +358,51 @@ impl DataFileWriter {
                 self.end_all().await?;
             }
             if self.open.len() >= self.open_files {
-                self.end_largest().await?;
+                self.end_largest(ParquetFile::bytes).await?;
             }
             let file = self.begin(&partition).await?;
             self.open.insert(partition.clone(), file);
         }
         let file = self.open.get_mut(&partition).expect("it was opened above");
         self.shape.nan_columns.count(rows, &mut file.nan_counts);
-        let written = file.writer.write(rows).await;
-        written.map_err(|source| file.failed(source))?;
-        let bytes = file.writer.bytes_written() + file.writer.in_progress_size();
-        if bytes as u64 >= self.target_bytes {
+        file.parquet.write(rows).await?;
+        if file.parquet.bytes() as u64 >= self.target_bytes {
             let file = self.open.remove(&partition).expect("it was opened above");
             self.end(partition, file).await?;
         }
         self.bound_memory().await
     }
 
-    /// Writes the largest row groups under way until all of them fit. The one that is written is there twice.
+    /// Writes the largest row groups under way until all fit. Small ones only move to what waits to be uploaded: where
+    /// that is too much, files are ended.
     async fn bound_memory(&mut self) -> Result<()> {
         loop {
-            let sizes = self.open.values().map(OpenFile::memory_size);
-            let (all, largest) = sizes.fold((0, 0), |(all, largest), size| {
-                (all + size, largest.max(size))
-            });
-            if all + largest <= self.memory_bytes {
+            let (mut row_groups, mut column, mut held) = (0, 0, 0);
+            for OpenFile { parquet, .. } in self.open.values() {
+                row_groups += parquet.row_group_memory();
+                column = column.max(parquet.column_memory());
+                held += parquet.held_bytes();
+            }
+            // A part is what any upload takes.
+            held = held.saturating_sub(PART_BYTES);
+            if row_groups + column + held <= self.memory_bytes {
                 return Ok(());
             }
-            let files = self.open.values_mut();
-            let Some(file) = files.max_by_key(|file| file.memory_size()) else {
-                return Ok(());
-            };
-            if file.writer.in_progress_rows() == 0 {
-                return Ok(());
+            if held > self.memory_bytes / 2 {
+                self.end_largest(ParquetFile::held_bytes).await?;
+                continue;
             }
-            let flushed = file.writer.flush().await;
-            flushed.map_err(|source| file.failed(source))?;
+            let files = self.open.values_mut().map(|file| &mut file.parquet);
+            match files.max_by_key(|file| file.row_group_memory()) {
+                Some(largest) if largest.row_group_memory() > 0 => largest.end_row_group().await?,
+                _ => return Ok(()),
+            }
         }
     }
 
-    async fn end_largest(&mut self) -> Result<()> {
-        let size = |file: &OpenFile| file.writer.bytes_written() + file.writer.in_progress_size();
-        let largest = self.open.iter().max_by_key(|(_, file)| size(file));
+    async fn end_largest(&mut self, size: impl Fn(&ParquetFile) -> usize) -> Result<()> {
+        let files = self.open.iter();
+        let largest = files.max_by_key(|(_, file)| size(&file.parquet));
         if let Some(partition) = largest.map(|(partition, _)| partition.clone())
             && let Some(file) = self.open.remove(&partition)
         {
@@ -415,33 +413,26 @@ impl DataFileWriter {
 
     async fn begin(&mut self, partition: &Struct) -> Result<OpenFile> {
         let location = self.paths.next(partition);
-        let upload = Upload(self.storage.writer(&location).await?);
-        let failed = |source| Error::Parquet {
+        let columns = self.shape.columns().map_err(|source| Error::Parquet {
             location: location.clone(),
             source,
-        };
-        let columns = self.shape.columns().map_err(failed)?;
-        let options = ArrowWriterOptions::new()
-            .with_properties(self.shape.properties.clone())
-            .with_parquet_schema(columns);
+        })?;
         let arrow = ArrowSchemaRef::clone(&self.shape.arrow);
-        let writer = AsyncArrowWriter::try_new_with_options(upload, arrow, options);
+        let properties = self.shape.properties.clone();
+        let parquet =
+            ParquetFile::begin(&self.storage, location, arrow, Some(columns), properties).await?;
         Ok(OpenFile {
-            writer: writer.map_err(failed)?,
-            location,
+            parquet,
             nan_counts: self.shape.nan_columns.zeros(),
         })
     }
 
     async fn end(&mut self, partition: Struct, mut file: OpenFile) -> Result<()> {
-        let footer = file.writer.finish().await;
-        let footer = footer.map_err(|source| file.failed(source))?;
-        let size = file.writer.bytes_written() as u64;
-        let mut described = self
-            .shape
-            .describe(&file.location, &footer, size, partition)?;
+        let footer = file.parquet.finish().await?;
+        let (location, size) = (&file.parquet.location, file.parquet.bytes_written());
+        let mut described = self.shape.describe(location, &footer, size, partition)?;
         described.nan_value_counts(self.shape.nan_columns.by_id(&file.nan_counts));
-        self.done.push(built(&file.location, &described)?);
+        self.done.push(built(location, &described)?);
         Ok(())
     }
 }
@@ -453,22 +444,6 @@ async fn delete_all(storage: &Storage, files: &[DataFile]) {
             && let Err(error) = storage.delete(&location).await
         {
             tracing::warn!(%location, %error, "a data file that is not needed could not be deleted");
-        }
-    }
-}
-
-impl OpenFile {
-    /// What its row group takes. `memory_size` alone leaves out the pages that wait until their dictionary is
-    /// complete.
-    fn memory_size(&self) -> usize {
-        let writer = &self.writer;
-        writer.memory_size().max(writer.in_progress_size())
-    }
-
-    fn failed(&self, source: ParquetError) -> Error {
-        Error::Parquet {
-            location: self.location.clone(),
-            source,
         }
     }
 }
@@ -519,22 +494,4 @@ fn built(location: &Location, file: &DataFileBuilder) -> Result<DataFile> {
             format!("{location}: {error}"),
         ))
     })
-}
-
-/// A writer of the store's as `parquet` wants it.
-pub(crate) struct Upload(pub(crate) Writer);
-
-impl AsyncFileWriter for Upload {
-    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, ::parquet::errors::Result<()>> {
-        let put = self.0.put(bytes);
-        put.map(|done| done.map_err(|error| ParquetError::External(Box::new(error))))
-            .boxed()
-    }
-
-    fn complete(&mut self) -> BoxFuture<'_, ::parquet::errors::Result<()>> {
-        let finish = self.0.finish();
-        finish
-            .map(|done| done.map_err(|error| ParquetError::External(Box::new(error))))
-            .boxed()
-    }
 }

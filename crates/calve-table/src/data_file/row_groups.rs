@@ -4,7 +4,7 @@
 //! in much the same way: same schema with the same field ids, the table's codec, row groups that are large already.
 //! Small row groups stay small, and with them a scan stays slow.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
@@ -30,6 +30,7 @@ use futures::{FutureExt, StreamExt, stream};
 use iceberg::spec::{DataFile, PartitionSpecRef, Struct, TableMetadata};
 
 use super::{DataFileWriter, Paths, Shape, built, delete_all};
+use crate::manifest::{ContentFile, Counts};
 use crate::{Error, Result};
 
 /// What begins and ends a Parquet file.
@@ -49,6 +50,8 @@ pub enum NotCopied {
     Codec,
     /// The order by which its bounds were found is not known.
     Bounds,
+    /// It has values that are not a number, and how many of them are in which row group is not known.
+    NotANumber,
 }
 
 /// Writes new data files of a table out of whole row groups of other files.
@@ -74,6 +77,8 @@ struct OpenCopy {
     /// The page indexes of all row groups; none as soon as one lacks them.
     values: Option<ParquetColumnIndex>,
     pages: Option<ParquetOffsetIndex>,
+    /// The columns that are known to have no value that is not a number; `None` before the first row group.
+    numbers_only: Option<BTreeSet<i32>>,
 }
 
 impl std::fmt::Debug for OpenCopy {
@@ -120,8 +125,15 @@ impl RowGroupWriter {
         }))
     }
 
-    /// Why a file's row groups may not be copied; `None` where they may.
-    pub fn refusal(&self, footer: &ParquetMetaData) -> Option<NotCopied> {
+    /// Why a file's row groups may not be copied; `None` where they may. `nan_counts` are those of its manifest entry.
+    pub fn refusal(
+        &self,
+        footer: &ParquetMetaData,
+        nan_counts: Option<&Counts>,
+    ) -> Option<NotCopied> {
+        if nan_counts.is_some_and(|counts| counts.iter().any(|(_, count)| *count > 0)) {
+            return Some(NotCopied::NotANumber);
+        }
         let file = footer.file_metadata();
         let (theirs, ours) = (
             file.schema_descr().root_schema(),
@@ -154,17 +166,17 @@ impl RowGroupWriter {
     }
 
     /// Puts row groups of a file behind those of the file that is open, or begins one. All rows of a file are of one
-    /// partition.
+    /// partition. `file` is the source's manifest entry.
     ///
     /// # Errors
     /// When the file cannot be read or is malformed, or the store fails. The writer is of no use then.
     pub async fn append(
         &mut self,
-        source: &Location,
+        file: &ContentFile,
         footer: &ParquetMetaData,
         row_groups: Range<usize>,
-        partition: &Struct,
     ) -> Result<()> {
+        let source = &Location::parse(&file.path)?;
         let malformed = |error| Error::Parquet {
             location: source.clone(),
             source: error,
@@ -173,8 +185,9 @@ impl RowGroupWriter {
         let footer = footer.map_err(malformed)?;
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => self.begin(partition).await?,
+            None => self.begin(&file.partition).await?,
         };
+        open.note_numbers(file.nan_value_counts.as_ref());
         for index in row_groups {
             let runs = runs(footer.row_group(index), open.size);
             let runs = runs.map_err(malformed)?;
@@ -203,9 +216,13 @@ impl RowGroupWriter {
         let (footer, bytes) = footer?;
         open.put(bytes).await?;
         open.upload.finish().await?;
-        let described = self
-            .shape
-            .describe(&open.location, &footer, open.size, open.partition)?;
+        let mut described =
+            self.shape
+                .describe(&open.location, &footer, open.size, open.partition)?;
+        let mut counts = self.shape.nan_columns.by_id(&self.shape.nan_columns.zeros());
+        let known = open.numbers_only.unwrap_or_default();
+        counts.retain(|column, _| known.contains(column));
+        described.nan_value_counts(counts);
         self.done.push(built(&open.location, &described)?);
         Ok(())
     }
@@ -235,6 +252,7 @@ impl RowGroupWriter {
             row_groups: Vec::new(),
             values: Some(Vec::new()),
             pages: Some(Vec::new()),
+            numbers_only: None,
         };
         open.put(Bytes::from_static(MAGIC)).await?;
         Ok(open)
@@ -292,6 +310,17 @@ impl OpenCopy {
             self.put(piece?).await?;
         }
         Ok(())
+    }
+
+    /// Notes for which columns a source's manifest entry counts values that are not a number: it has none, else it
+    /// would not be copied.
+    fn note_numbers(&mut self, nan_counts: Option<&Counts>) {
+        let counted = nan_counts.into_iter().flatten();
+        let counted: BTreeSet<i32> = counted.map(|(column, _)| *column).collect();
+        self.numbers_only = Some(match self.numbers_only.take() {
+            None => counted,
+            Some(known) => known.intersection(&counted).copied().collect(),
+        });
     }
 
     /// Notes a row group whose bytes were copied.

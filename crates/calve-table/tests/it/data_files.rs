@@ -13,6 +13,7 @@ use arrow::array::{
     ListArray, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field, Int32Type};
+use calve_storage::PART_BYTES;
 use calve_table::{Append, DataFileWriter, ManifestRoller, NewTable, Transaction, new_snapshot_id};
 use calve_testkit::python;
 use iceberg::spec::{
@@ -227,6 +228,37 @@ async fn files_end_at_the_target_size() {
         let on_disk = fs_err::metadata(file.file_path()).unwrap().len();
         assert_eq!(file.file_size_in_bytes(), on_disk);
     }
+}
+
+/// Rows of texts that no codec makes smaller, one in each of many partitions.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_is_bounded_however_many_partitions_are_written_at_once() {
+    const BOUND: usize = 2 * 1024 * 1024;
+    let world = World::new().await;
+    let new = table(&world, &[("id", Transform::Bucket(48))]);
+    let metadata = new.into_metadata().unwrap();
+    let writer = DataFileWriter::new(world.storage(), &metadata).unwrap();
+    let mut writer = writer.with_memory_bytes(BOUND);
+    let mut random = 7_u64;
+    let mut text = || {
+        let words = (0..256).map(|_| {
+            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            format!("{:08x}", random >> 32)
+        });
+        words.collect::<String>()
+    };
+    for batch in 0..40 {
+        let ids = Int64Array::from_iter_values(batch * 500..(batch + 1) * 500);
+        let names = StringArray::from_iter_values((0..500).map(|_| text()));
+        let columns: [(&str, ArrayRef); 2] = [("id", Arc::new(ids)), ("name", Arc::new(names))];
+        let rows = RecordBatch::try_from_iter(columns).unwrap();
+        writer.write(&rows).await.unwrap();
+        let used = writer.memory_in_use();
+        assert!(used <= BOUND + PART_BYTES, "batch {batch}: {used} bytes");
+    }
+    let files = writer.finish().await.unwrap();
+    let rows: u64 = files.iter().map(DataFile::record_count).sum();
+    assert_eq!(rows, 20_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
