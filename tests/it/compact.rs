@@ -153,7 +153,7 @@ fn a_table_without_delete_files_has_none_to_rewrite() {
     assert_snapshot!(sandbox.run(&["rewrite-deletes", "db.t"]), @"
     exit 0
     --- stdout ---
-    snapshot   none: there is nothing to do
+    snapshots  none: there is nothing to do
     rewritten  0 files (0 B)
     added      0 files (0 B)
     dropped    0 positions

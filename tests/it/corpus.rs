@@ -14,7 +14,7 @@ use calve::catalog::Catalog;
 use calve::lake::Source;
 use calve::migrate::{AddFiles, Report};
 use calve::parquet::arrow::ArrowWriter;
-use calve::query::{Session, SessionOptions};
+use calve::query::{LakeFormat, Session, SessionOptions};
 use calve::verify::{Verify, VerifySource};
 use calve_testkit::{python, shared_data};
 use futures::StreamExt;
@@ -291,6 +291,7 @@ async fn prove(
     let lake = VerifySource::Lake {
         source: source(file),
         options: Box::default(),
+        format: LakeFormat::Parquet,
     };
     let proof = Verify::new(Arc::clone(&home.catalog), lake, table.clone()).await;
     match proof {

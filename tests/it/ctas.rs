@@ -401,6 +401,17 @@ fn what_cannot_be_is_refused_and_leaves_nothing() {
     );
 }
 
+/// Compares a folder of files of a format, which is its name, with a table, row by row.
+#[track_caller]
+pub(crate) fn check_proof(sandbox: &Sandbox, format: &str, table: &str, equal: bool) -> Value {
+    let (code, proof) = sandbox.json_with_code(&[
+        "verify", format, "--format", format, "--table", table, "--level", "rows",
+    ]);
+    assert_eq!(proof["equal"], json!(equal), "{proof:#}");
+    assert_eq!(code, i32::from(!equal));
+    proof
+}
+
 #[test]
 fn lakes_of_text_are_rewritten() {
     let sandbox = Sandbox::new();
@@ -429,13 +440,25 @@ fn lakes_of_text_are_rewritten() {
         {"id": 4, "at": "later,\nmaybe", "x": null, "year": 2024},
     ]);
     assert_eq!(found, expected);
+    check_proof(&sandbox, "csv", "a.csv", true);
+    sandbox.write(
+        "csv/year=2024/b.csv",
+        b"id,at,x\n3,2024-02-03,7\n4,later,\n",
+    );
+    let proof = check_proof(&sandbox, "csv", "a.csv", false);
+    let row = &proof["row_differences"]["rows"][0];
+    assert_eq!(row["columns"], json!(["at"]), "{row}");
+    assert_eq!(row["partition"], json!({"year": "2024"}), "{row}");
 
     sandbox.write("json/a.json", b"{\"id\": 1, \"at\": {\"x\": 1}}\n");
     sandbox.write(
         "json/b.json",
         b"{\"id\": 2.5, \"at\": {\"x\": 2, \"y\": [true]}}\n",
     );
-    sandbox.json(&["ctas", "json", "--format", "json", "--table", "a.json"]);
+    sandbox.json(&[
+        "ctas", "json", "--format", "json", "--table", "a.json", "--verify",
+    ]);
+    check_proof(&sandbox, "json", "a.json", true);
     let found = sandbox.json(&["sql", "SELECT id, at FROM a.json ORDER BY id"]);
     let expected = json!([
         {"id": 1.0, "at": {"x": 1, "y": null}},
@@ -480,6 +503,7 @@ print(json.dumps(connection.execute(f"{total} FROM ({both})").fetchone()))
     let theirs = python::run(script, &[&lake]);
     let report = sandbox.json(&["ctas", "avro", "--format", "avro", "--table", "a.avro"]);
     assert_eq!(report["added_records_count"], json!(40_000));
+    check_proof(&sandbox, "avro", "a.avro", true);
     assert_eq!(report["columns"][0], json!("id: long"));
     assert_eq!(report["columns"][5], json!("at: timestamptz"));
     let ours = sandbox.json(&[

@@ -116,6 +116,22 @@ fn check_codec(codec: &str) {
             "{expected}: {columns:?}"
         );
     }
+    // The table is compared with the files, and with fewer of them.
+    let verify = |source: &str, code: i32| {
+        let (found, proof) = sandbox.json_with_code(&[
+            "verify", source, "--format", "orc", "--table", "a.orc", "--level", "rows",
+        ]);
+        assert_eq!(found, code, "{codec}: {proof:#}");
+        assert_eq!(proof["equal"], json!(code == 0), "{codec}: {proof:#}");
+        proof
+    };
+    assert_eq!(verify("lake", 0)["rows_source"], json!(11_000));
+    let proof = verify("lake/year=2023", 1);
+    assert_eq!(
+        (&proof["rows_source"], &proof["rows_table"]),
+        (&json!(6_000), &json!(11_000))
+    );
+
     let metadata = report["metadata_location"].as_str().unwrap();
     let proof = python::run(&script(COMPARE), &[&lake, metadata]);
     assert_eq!(proof["rows"], json!(11_000), "{codec}");

@@ -459,6 +459,9 @@ pub(crate) struct VerifyFlags {
     /// What to do with folders that are no partition, below one
     #[arg(long, value_name = "HOW")]
     pub(crate) recursive: Option<RecursiveFlag>,
+    /// What the files of a lake are, as `ctas --format`
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<LakeFormatFlag>,
 }
 
 /// Flags of `calve sql`.

@@ -56,6 +56,9 @@ const OF_DELETES: &[&str] = &[
     "max-file-group-size-bytes",
     "max-file-group-input-files",
     "rewrite-all",
+    "partial-progress.enabled",
+    "partial-progress.max-commits",
+    "partial-progress.max-failed-commits",
 ];
 
 /// Those of them that mean something only where rows are sorted.

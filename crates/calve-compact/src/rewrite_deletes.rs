@@ -49,8 +49,13 @@ pub struct Report {
     pub added_bytes_count: u64,
     /// Positions that were dropped, because their data files are gone or name them twice.
     pub dropped_positions_count: u64,
-    /// The snapshot, if there was anything to do.
-    pub snapshot_id: Option<i64>,
+    /// The snapshots, one a commit; none where there is nothing to do.
+    pub snapshot_ids: Vec<i64>,
+    /// With partial progress: delete files that stay, because their commit failed.
+    pub failed_delete_files_count: u64,
+    /// With partial progress: why commits failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
 }
 
 /// What a run will do.
@@ -120,7 +125,7 @@ impl RewriteDeletes {
         }
     }
 
-    /// Sets an option by its name in Spark: one of those about sizes of files and groups.
+    /// Sets an option by its name in Spark: one of those about sizes of files and groups, or about partial progress.
     pub fn with_option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.insert(name.into(), value.into());
         self
@@ -210,37 +215,65 @@ impl RewriteDeletes {
         }
         let files: usize = plan.groups.iter().map(|group| group.files_count).sum();
         let _stage = Stage::start(&*self.progress, STAGE, Some(files as u64));
+        let (partial, most_failed) = (
+            rules.options.partial_progress,
+            rules.options.max_failed_commits,
+        );
+        let groups_a_commit = if partial {
+            plan.groups.len().div_ceil(rules.options.max_commits)
+        } else {
+            plan.groups.len()
+        };
         let mut work = Work {
             live: live_files(&table).await?,
             provider: table_provider(&table)?,
+            catalog: Arc::clone(&self.catalog),
             table,
+            snapshot,
             rules,
-            written: Vec::new(),
-            concerned: HashSet::new(),
-            report: Report::default(),
         };
-        for group in &plan.groups {
-            if let Err(error) = work.rewrite(group).await {
-                work.discard().await;
-                return Err(error);
+        let mut report = Report::default();
+        for groups in plan.groups.chunks(groups_a_commit) {
+            match work.rewrite(groups, &*self.progress).await {
+                Ok(done) => report.add(done),
+                Err(error) if partial && !is_unknown(&error) => report.fail(groups, &error),
+                Err(error) => return Err(error),
             }
-            self.progress.advanced(STAGE, group.files_count as u64);
         }
-        match work.commit(&self.catalog, &plan, &snapshot).await {
-            Ok(snapshot_id) => {
-                work.report.snapshot_id = snapshot_id;
-                Ok(work.report)
-            }
-            Err(error) => {
-                let is_unknown =
-                    matches!(&error, Error::Table(error) if error.is_outcome_unknown());
-                if !is_unknown {
-                    work.discard().await;
-                }
-                Err(error)
-            }
+        let (failed, done) = (report.failures.len(), report.snapshot_ids.len());
+        match report.failures.last() {
+            Some(last) if failed > most_failed || done == 0 => Err(Error::TooManyFailures {
+                failed,
+                commits: done + failed,
+                limit: most_failed,
+                last: last.clone(),
+            }),
+            _ => Ok(report),
         }
     }
+}
+
+impl Report {
+    /// Counts a commit in.
+    fn add(&mut self, done: Self) {
+        self.rewritten_delete_files_count += done.rewritten_delete_files_count;
+        self.added_delete_files_count += done.added_delete_files_count;
+        self.rewritten_bytes_count += done.rewritten_bytes_count;
+        self.added_bytes_count += done.added_bytes_count;
+        self.dropped_positions_count += done.dropped_positions_count;
+        self.snapshot_ids.extend(done.snapshot_ids);
+    }
+
+    fn fail(&mut self, groups: &[DeleteGroup], error: &Error) {
+        let files: usize = groups.iter().map(|group| group.files_count).sum();
+        self.failed_delete_files_count += files as u64;
+        self.failures.push(error.to_string());
+    }
+}
+
+/// Whether a commit may have been made all the same.
+fn is_unknown(error: &Error) -> bool {
+    matches!(error, Error::Table(error) if error.is_outcome_unknown())
 }
 
 impl IntoFuture for RewriteDeletes {
@@ -288,19 +321,52 @@ async fn live_files(table: &Table) -> Result<HashMap<String, LiveFile>> {
 
 /// A run under way.
 struct Work {
+    catalog: Arc<dyn Catalog>,
+    /// The table as it was read, or as the last commit left it.
     table: Table,
+    /// The snapshot that was read.
+    snapshot: SnapshotRef,
     provider: IcebergTable,
     rules: Rules,
     live: HashMap<String, LiveFile>,
+}
+
+/// What one commit is to add.
+#[derive(Default)]
+struct Written {
     /// The new files, with their specs and sequence numbers.
-    written: Vec<(i32, i64, ContentFile)>,
+    files: Vec<(i32, i64, ContentFile)>,
     /// The data files that deletion vectors were written for.
     concerned: HashSet<String>,
     report: Report,
 }
 
 impl Work {
-    async fn rewrite(&mut self, group: &DeleteGroup) -> Result<()> {
+    /// Rewrites groups and commits them together. Nothing is left of them where that fails for sure.
+    async fn rewrite(&mut self, groups: &[DeleteGroup], progress: &dyn Progress) -> Result<Report> {
+        let mut written = Written::default();
+        for group in groups {
+            if let Err(error) = self.rewrite_group(group, &mut written).await {
+                self.discard(&written).await;
+                return Err(error);
+            }
+            progress.advanced(STAGE, group.files_count as u64);
+        }
+        match self.commit(&written, groups).await {
+            Ok(snapshot_id) => {
+                written.report.snapshot_ids.extend(snapshot_id);
+                Ok(written.report)
+            }
+            Err(error) => {
+                if !is_unknown(&error) {
+                    self.discard(&written).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn rewrite_group(&self, group: &DeleteGroup, written: &mut Written) -> Result<()> {
         let Some(first) = group.files.first() else {
             return Ok(());
         };
@@ -317,7 +383,7 @@ impl Work {
             Vec::new()
         } else if self.rules.to_vectors {
             let paths = deleted.iter().map(|(path, _)| path.clone());
-            self.concerned.extend(paths);
+            written.concerned.extend(paths);
             writer.write_vectors(partition, &deleted).await?
         } else if self.rules.by_file {
             let lots: Vec<Vec<DeletedPositions>> = deleted.into_iter().map(|it| vec![it]).collect();
@@ -327,9 +393,10 @@ impl Work {
                 .await?
         };
         let kept: u64 = files.iter().map(|file| file.record_count).sum();
-        self.report.rewritten_delete_files_count += group.files_count as u64;
-        self.report.rewritten_bytes_count += group.bytes;
-        self.report.dropped_positions_count += group.positions.saturating_sub(kept);
+        let report = &mut written.report;
+        report.rewritten_delete_files_count += group.files_count as u64;
+        report.rewritten_bytes_count += group.bytes;
+        report.dropped_positions_count += group.positions.saturating_sub(kept);
         // Of the deletes that are merged the youngest tells the number: a path is never used twice, so that
         // older positions take nothing more by it.
         let numbers = group.files.iter().map(|file| file.sequence_number);
@@ -337,9 +404,9 @@ impl Work {
         for file in files {
             let is_vector = file.is_deletion_vector();
             let size = file.content_size_bytes.filter(|_| is_vector);
-            self.report.added_delete_files_count += 1;
-            self.report.added_bytes_count += size.map_or(file.size_bytes, i64::unsigned_abs);
-            self.written.push((group.spec_id, number, file));
+            report.added_delete_files_count += 1;
+            report.added_bytes_count += size.map_or(file.size_bytes, i64::unsigned_abs);
+            written.files.push((group.spec_id, number, file));
         }
         Ok(())
     }
@@ -407,16 +474,11 @@ impl Work {
         Ok(files)
     }
 
-    async fn commit(
-        &self,
-        catalog: &Arc<dyn Catalog>,
-        plan: &Plan,
-        snapshot: &SnapshotRef,
-    ) -> Result<Option<i64>> {
+    async fn commit(&mut self, written: &Written, groups: &[DeleteGroup]) -> Result<Option<i64>> {
         let metadata = self.table.metadata();
         let snapshot_id = new_snapshot_id();
         let mut roller = ManifestRoller::new(self.table.storage(), metadata, snapshot_id)?;
-        for (spec_id, number, file) in &self.written {
+        for (spec_id, number, file) in &written.files {
             let entry = Entry {
                 status: ManifestStatus::Added,
                 snapshot_id: Some(snapshot_id),
@@ -427,24 +489,25 @@ impl Work {
             roller.add_entry(*spec_id, entry).await?;
         }
         let manifests = roller.finish().await?;
-        let removed = plan.groups.iter().flat_map(|group| &group.files);
+        let removed = groups.iter().flat_map(|group| &group.files);
         let replace = ReplaceFiles::new(snapshot_id, Vec::new(), manifests)
             .with_operation(Operation::Replace)
             .with_removed_deletes(removed.map(DeleteFile::key))
-            .with_base(snapshot.snapshot_id(), metadata.format_version());
-        let concerned = Arc::new(self.concerned.clone());
-        let since = snapshot.sequence_number();
-        let committed = Transaction::new(Arc::clone(catalog), self.table.clone())
+            .with_base(self.snapshot.snapshot_id(), metadata.format_version());
+        let concerned = Arc::new(written.concerned.clone());
+        let since = self.snapshot.sequence_number();
+        let committed = Transaction::new(Arc::clone(&self.catalog), self.table.clone())
             .with_snapshot(replace)
             .with_revalidation(Arc::new(move |_, now| {
                 check_vectors(now, Arc::clone(&concerned), since).boxed()
             }))
             .await?;
+        self.table = committed.table;
         Ok(committed.snapshot_id)
     }
 
-    async fn discard(&self) {
-        let files = self.written.iter().map(|(_, _, file)| file);
+    async fn discard(&self, written: &Written) {
+        let files = written.files.iter().map(|(_, _, file)| file);
         delete_files(self.table.storage(), files).await;
     }
 }

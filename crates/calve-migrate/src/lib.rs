@@ -39,7 +39,7 @@ pub use add_files::{
 pub use assess::{Assess, Assessment};
 pub use calve_table::{PartitionBy, PartitionByError, SortBy, SortByError};
 pub use crawl::Crawl;
-pub use ctas::{BatchBy, Ctas, CtasSource, LakeFormat};
+pub use ctas::{BatchBy, Ctas, CtasSource};
 pub use describe::DescribeMigration;
 pub use error::{Error, Result};
 pub use finalize::Finalize;

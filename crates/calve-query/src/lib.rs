@@ -16,6 +16,7 @@ mod catalog;
 mod error;
 pub mod json;
 mod lake;
+mod lake_format;
 mod map_exec;
 mod metadata;
 mod plan;
@@ -32,6 +33,7 @@ pub use lake::{
     CureCheck, Cures, Int96Zone, Int96ZoneError, LakeTable, Nanoseconds, cured_lake_provider,
     lake_provider,
 };
+pub use lake_format::{LakeFormat, provider_of};
 pub use map_exec::{BatchMap, MapExec};
 pub use read::ReadAhead;
 pub use records::{OrcTimestamps, RecordFormat, RecordTable, is_decoding, record_provider};

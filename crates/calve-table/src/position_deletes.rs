@@ -13,9 +13,9 @@ use roaring::RoaringTreemap;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::Result;
 use crate::data_file::{ParquetFile, Paths, writer_properties};
 use crate::manifest::{Bounds, ContentFile};
-use crate::{Error, Result};
 
 /// The field ids of the columns of a position delete file (spec, "Position Delete Files").
 const PATH_FIELD_ID: i32 = 2_147_483_546;
@@ -102,7 +102,13 @@ impl PositionDeleteWriter {
             _ => None,
         };
         let rows = deleted.iter().map(|(_, positions)| positions.len()).sum();
-        let mut file = described(&writer.location, DataFileFormat::Parquet, partition, rows, size);
+        let mut file = described(
+            &writer.location,
+            DataFileFormat::Parquet,
+            partition,
+            rows,
+            size,
+        );
         (file.lower_bounds, file.upper_bounds) = bounds(deleted);
         file.referenced_data_file = only;
         Ok(file)

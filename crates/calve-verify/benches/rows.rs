@@ -20,7 +20,7 @@ use calve_base::{Location, Properties};
 use calve_catalog::Catalog;
 use calve_lake::{Lake, LakeOptions, Source};
 use calve_migrate::AddFiles;
-use calve_query::{Session, SessionOptions, lake_provider, table_provider};
+use calve_query::{LakeFormat, Session, SessionOptions, lake_provider, table_provider};
 use calve_testkit::lakes;
 use calve_verify::{Level, Report, Verify, VerifySource};
 use datafusion::catalog::TableProvider;
@@ -105,6 +105,7 @@ async fn verify(catalog: &Arc<dyn Catalog>, lake: &Path) -> Report {
     let source = VerifySource::Lake {
         source: source(lake),
         options: Box::default(),
+        format: LakeFormat::Parquet,
     };
     Verify::new(Arc::clone(catalog), source, "db.t".parse().unwrap())
         .with_level(Level::Rows)

@@ -16,6 +16,9 @@ use crate::canonical::{Cells, Ticks};
 use crate::hash::{factor, hash_cells_into, row_hash};
 use crate::profile::Profiles;
 
+/// How many rows are hashed at a time: the hashes of a column and the sums of rows stay in the cache nearest to a core.
+const BLOCK_ROWS: usize = 512;
+
 /// How a column is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Look {
@@ -122,20 +125,25 @@ impl Groups {
         }
     }
 
-    fn add_checksums(&mut self, index: usize, wanted: Wanted<'_>) {
+    fn add_checksums(&mut self, index: usize, array: &ArrayRef, wanted: Wanted<'_>) {
+        let nulls = array.logical_nulls();
         // Rows of one group follow each other: a file belongs to one partition.
         let mut start = 0;
         for run in wanted.groups.chunk_by(|one, other| one == other) {
             let profile = &mut self.profiles[run[0]].columns[index];
             let end = start + run.len();
-            let cells = self.cells[start..end].iter();
-            match wanted.filter {
-                None => cells.for_each(|cell| profile.add_hash(*cell)),
-                Some(_) => {
-                    for (row, cell) in (start..end).zip(cells) {
-                        if is_wanted(wanted.filter, row) {
-                            profile.add_hash(*cell);
-                        }
+            let cells = &self.cells[start..end];
+            if wanted.filter.is_none() {
+                let nulls = nulls.as_ref().map_or(0, |nulls| {
+                    let of_run = nulls.inner().slice(start, run.len());
+                    run.len() - of_run.count_set_bits()
+                });
+                profile.add_hashes(cells, nulls);
+            } else {
+                for (row, cell) in (start..end).zip(cells) {
+                    if is_wanted(wanted.filter, row) {
+                        let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+                        profile.add_hashes(&[*cell], usize::from(is_null));
                     }
                 }
             }
@@ -152,6 +160,49 @@ impl Groups {
                 self.heap_bytes = self.heap_bytes + profile.heap_bytes() - before;
             }
         }
+    }
+
+    /// Counts in rows, no more than fit into the cache.
+    fn update_block(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        filter: Option<&BooleanArray>,
+    ) -> Result<()> {
+        self.rows.clear();
+        self.rows.resize(group_indices.len(), 0);
+        let looks = Arc::clone(&self.looks);
+        for (index, (array, look)) in values.iter().zip(looks.iter()).enumerate() {
+            hash_cells_into(array, look.ticks, &mut self.cells)?;
+            if look.in_rows {
+                let factor = u128::from(factor(index_in_rows(&looks, index)));
+                for (row, cell) in self.rows.iter_mut().zip(&self.cells) {
+                    *row = row.wrapping_add(cell.wrapping_mul(factor));
+                }
+            }
+            let wanted = Wanted {
+                groups: group_indices,
+                filter,
+            };
+            match self.depth {
+                Depth::Checksums => self.add_checksums(index, array, wanted),
+                Depth::Statistics | Depth::Plain => {
+                    self.add_statistics(index, &Cells::new(array, look.ticks)?, wanted);
+                }
+            }
+        }
+        let mut start = 0;
+        for run in group_indices.chunk_by(|one, other| one == other) {
+            let end = start + run.len();
+            let wanted = (start..end).filter(|row| is_wanted(filter, *row));
+            let sum = wanted.fold(0_u128, |sum, row| {
+                sum.wrapping_add(row_hash(self.rows[row]))
+            });
+            let checksum = &mut self.profiles[run[0]].row_checksum;
+            *checksum = checksum.wrapping_add(sum);
+            start = end;
+        }
+        Ok(())
     }
 
     fn emit(&mut self, emit_to: EmitTo) -> ArrayRef {
@@ -172,38 +223,16 @@ impl GroupsAccumulator for Groups {
         total_num_groups: usize,
     ) -> Result<()> {
         self.grow(total_num_groups);
-        self.rows.clear();
-        self.rows.resize(group_indices.len(), 0);
-        let looks = Arc::clone(&self.looks);
-        for (index, (array, look)) in values.iter().zip(looks.iter()).enumerate() {
-            hash_cells_into(array, look.ticks, &mut self.cells)?;
-            if look.in_rows {
-                let factor = factor(index_in_rows(&looks, index));
-                for (row, cell) in self.rows.iter_mut().zip(&self.cells) {
-                    *row = row.wrapping_add(cell.wrapping_mul(factor));
-                }
-            }
-            let wanted = Wanted {
-                groups: group_indices,
-                filter,
-            };
-            match self.depth {
-                Depth::Checksums => self.add_checksums(index, wanted),
-                Depth::Statistics | Depth::Plain => {
-                    self.add_statistics(index, &Cells::new(array, look.ticks)?, wanted);
-                }
-            }
+        if values.is_empty() {
+            return Ok(());
         }
-        let mut start = 0;
-        for run in group_indices.chunk_by(|one, other| one == other) {
-            let end = start + run.len();
-            let wanted = (start..end).filter(|row| is_wanted(filter, *row));
-            let sum = wanted.fold(0_u128, |sum, row| {
-                sum.wrapping_add(row_hash(self.rows[row]))
-            });
-            let checksum = &mut self.profiles[run[0]].row_checksum;
-            *checksum = checksum.wrapping_add(sum);
-            start = end;
+        let mut block = Vec::with_capacity(values.len());
+        for start in (0..group_indices.len()).step_by(BLOCK_ROWS) {
+            let rows = BLOCK_ROWS.min(group_indices.len() - start);
+            block.clear();
+            block.extend(values.iter().map(|array| array.slice(start, rows)));
+            let filter = filter.map(|filter| filter.slice(start, rows));
+            self.update_block(&block, &group_indices[start..start + rows], filter.as_ref())?;
         }
         Ok(())
     }

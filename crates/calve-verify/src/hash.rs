@@ -23,7 +23,7 @@ use arrow::datatypes::{
     UInt32Type, UInt64Type, i256,
 };
 use datafusion::error::{DataFusionError, Result};
-use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128, xxh3_128_with_seed};
 
 use crate::canonical::{Ticks, plain_type, reduced};
 
@@ -80,8 +80,8 @@ pub(crate) fn hash_cells_into(array: &ArrayRef, ticks: Ticks, out: &mut Vec<u128
 }
 
 /// The odd number that the cells of a row's column are multiplied by before they are added up.
-pub(crate) fn factor(index: usize) -> u128 {
-    xxh3_128_with_seed(&(index as u64).to_le_bytes(), seed::FACTOR) | 1
+pub(crate) fn factor(index: usize) -> u64 {
+    xxh3_64_with_seed(&(index as u64).to_le_bytes(), seed::FACTOR) | 1
 }
 
 /// The hash of a row, from the sum of its cells' hashes, each times its [`factor`].
@@ -326,6 +326,10 @@ fn instants(array: &ArrayRef, ticks: Ticks, out: &mut Vec<u128>) -> bool {
 /// Hashes each word once, however often it is used.
 fn dictionary(array: &ArrayRef, ticks: Ticks, out: &mut Vec<u128>) -> Result<()> {
     let dictionary = array.as_any_dictionary();
+    if dictionary.values().len() > array.len() {
+        let plain = cast(array, dictionary.values().data_type())?;
+        return hash_cells_into(&plain, ticks, out);
+    }
     let words = hash_cells(dictionary.values(), ticks)?;
     if words.is_empty() {
         out.resize(array.len(), NULL_HASH);

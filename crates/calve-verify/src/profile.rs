@@ -4,7 +4,6 @@ use arrow::datatypes::i256;
 use datafusion::error::{DataFusionError, Result};
 
 use crate::canonical::{Cells, Measure};
-use crate::hash::NULL_HASH;
 
 /// How many bytes of the least and the greatest text are kept. Cutting keeps their order, so sides
 /// with the same values still have the same bounds.
@@ -117,14 +116,14 @@ impl Profile {
         }
     }
 
-    /// Counts a cell in of which nothing but its hash is known.
-    pub(crate) fn add_hash(&mut self, hash: u128) {
-        self.checksum = self.checksum.wrapping_add(hash);
-        if hash == NULL_HASH {
-            self.nulls += 1;
-        } else {
-            self.values += 1;
-        }
+    /// Counts cells in of which nothing but their hashes is known, and how many of them are null.
+    pub(crate) fn add_hashes(&mut self, hashes: &[u128], nulls: usize) {
+        let sum = hashes
+            .iter()
+            .fold(0_u128, |sum, hash| sum.wrapping_add(*hash));
+        self.checksum = self.checksum.wrapping_add(sum);
+        self.nulls += nulls as u64;
+        self.values += (hashes.len() - nulls) as u64;
     }
 
     /// Counts in what another part of the rows came to.

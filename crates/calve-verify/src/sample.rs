@@ -153,7 +153,7 @@ impl ScalarUDFImpl for SampledFunction {
         for (index, (column, ticks)) in args.args.iter().zip(self.ticks.iter()).enumerate() {
             hash_cells_into(&column.to_array(args.number_rows)?, *ticks, &mut cells)?;
             for (row, cell) in rows.iter_mut().zip(&cells) {
-                *row = row.wrapping_add(cell.wrapping_mul(factor(index)));
+                *row = row.wrapping_add(cell.wrapping_mul(factor(index).into()));
             }
         }
         let wanted = |row: u128| (row_hash(row) >> 64) <= u128::from(self.below);

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use calve_base::{NoProgress, Progress, TableIdent};
 use calve_catalog::{Catalog, Table};
 use calve_lake::{Lake, LakeOptions, Source};
-use calve_query::{Session, SessionOptions, lake_provider, table_provider, table_provider_at};
+use calve_query::{
+    LakeFormat, Nanoseconds, OrcTimestamps, Session, SessionOptions, provider_of, table_provider,
+    table_provider_at,
+};
 use datafusion::catalog::TableProvider;
 use futures::future::BoxFuture;
-use iceberg::spec::{PrimitiveType, Transform, Type};
+use iceberg::spec::{FormatVersion, PrimitiveType, Transform, Type};
 
 use crate::compare::compare_sides;
 use crate::reader::{AthenaQuery, ForeignTable};
@@ -60,12 +63,14 @@ pub struct Report {
 /// What a table is compared with.
 #[derive(Debug, Clone)]
 pub enum VerifySource {
-    /// A Parquet lake.
+    /// A lake.
     Lake {
         /// Where it is described.
         source: Source,
         /// How it is read. Where it says nothing else, partition keys have the table's types.
         options: Box<LakeOptions>,
+        /// What its files are.
+        format: LakeFormat,
     },
     /// The current snapshot of another Iceberg table of the catalog.
     Table(TableIdent),
@@ -184,13 +189,16 @@ impl Verify {
             }
             _ => None,
         };
-        let (source_name, source, lake_keys) = self.open_source(&table).await?;
+        let session = Session::new(Arc::clone(&self.catalog), self.session_options.clone())
+            .map_err(|source| Error::Session { source })?;
+        let (source_name, source, lake_keys) = self.open_source(&session, &table).await?;
         let keys = keys(&table, lake_keys, source.as_ref(), provider.as_ref());
         let source = Side::new(&source_name, source, &keys)?
             .with_progress(&self.progress, "source rows read");
         let target =
             Side::new(&name, provider, &keys)?.with_progress(&self.progress, "table rows read");
-        let compared = self.compare(&table, source, target, keys).await;
+        let compared = self.compare(&session, &table, (source, target), keys);
+        let compared = compared.await;
         let (comparison, read_by) = compared.map_err(|error| {
             foreign
                 .as_ref()
@@ -203,13 +211,11 @@ impl Verify {
 
     async fn compare(
         &self,
+        session: &Session,
         table: &Table,
-        source: Side,
-        target: Side,
+        (source, target): (Side, Side),
         keys: Vec<String>,
     ) -> Result<(Comparison, Option<ReadBy>)> {
-        let session = Session::new(Arc::clone(&self.catalog), self.session_options.clone())
-            .map_err(|source| Error::Session { source })?;
         let side = target.clone();
         let uuids = uuids(table);
         let engine = match &self.reader {
@@ -269,6 +275,7 @@ impl Verify {
     /// Opens the source: its name, what to read, and a lake's partition keys.
     async fn open_source(
         &self,
+        session: &Session,
         table: &Table,
     ) -> Result<(String, Arc<dyn TableProvider>, Vec<String>)> {
         match &self.source {
@@ -281,10 +288,15 @@ impl Verify {
                 })?;
                 Ok((name, Arc::new(provider), Vec::new()))
             }
-            VerifySource::Lake { source, options } => {
+            VerifySource::Lake {
+                source,
+                options,
+                format,
+            } => {
                 let name = source.to_string();
                 let mut options = options.as_ref().clone();
                 options.progress = Arc::clone(&self.progress);
+                options.format = format.of_entries();
                 options.column_types.extend(column_types(table));
                 options
                     .partition_filter
@@ -292,12 +304,12 @@ impl Verify {
                 let lake = Lake::open(self.catalog.storage(), source.clone(), options).await?;
                 let keys = lake.partition_keys().iter();
                 let keys = keys.map(|key| key.name.clone()).collect();
-                let provider = Box::pin(lake_provider(&lake)).await;
+                let provider = provider_of(session, &lake, *format, orc_timestamps(table)).await;
                 let provider = provider.map_err(|source| Error::Read {
                     side: name.clone(),
                     source,
                 })?;
-                Ok((name, Arc::new(provider), keys))
+                Ok((name, provider, keys))
             }
         }
     }
@@ -361,6 +373,14 @@ fn keys(
         source.contains(&key) && target.contains(&key)
     });
     keys
+}
+
+/// What timestamps of ORC files are compared by: all that the table can hold.
+fn orc_timestamps(table: &Table) -> OrcTimestamps {
+    match table.metadata().format_version() {
+        FormatVersion::V1 | FormatVersion::V2 => OrcTimestamps::Microseconds(Nanoseconds::Truncate),
+        FormatVersion::V3 => OrcTimestamps::Nanoseconds,
+    }
 }
 
 /// The table's plain columns of UUIDs.

@@ -30,7 +30,7 @@
 //! let report = AddFiles::new(Arc::clone(&catalog), source.clone(), table.clone()).await?;
 //! println!("{} files added", report.plan.added_files_count);
 //!
-//! let lake = VerifySource::Lake { source, options: Box::default() };
+//! let lake = VerifySource::Lake { source, options: Box::default(), format: Default::default() };
 //! let proof = Verify::new(Arc::clone(&catalog), lake, table).await?;
 //! assert!(proof.equal);
 //!

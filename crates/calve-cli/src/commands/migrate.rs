@@ -3,6 +3,7 @@ use std::sync::Arc;
 use calve::catalog::Catalog;
 use calve::lake::{LakeOptions, Source};
 use calve::migrate::migrate::{Plan, Proof, Report};
+use calve::query::LakeFormat;
 use calve::verify::{Level, VerifySource};
 use calve::{Migrate, Verify};
 use futures::FutureExt;
@@ -109,6 +110,7 @@ fn proof(context: &Context, metastore: Arc<dyn Catalog>, level: Level) -> Proof 
                 ident: ident.clone(),
             },
             options: Box::new(LakeOptions::default()),
+            format: LakeFormat::Parquet,
         };
         let verify = Verify::new(staging, source, ident)
             .with_level(level)

@@ -5,9 +5,10 @@ use calve::DescribeMigration;
 use calve::base::units::format_bytes;
 use calve::catalog::Catalog;
 use calve::lake::LakeOptions;
+use calve::migrate::CtasSource;
 use calve::migrate::describe::{Checked, Description, Files, Found};
 use calve::migrate::journal::Operation;
-use calve::migrate::{CtasSource, LakeFormat};
+use calve::query::LakeFormat;
 use calve::verify::{Difference, Level, Report as Proof};
 
 use super::{Context, verify};

@@ -42,28 +42,33 @@ fn files_and_bytes(files: u64, bytes: u64) -> String {
 
 impl Render for Report {
     fn render(&self, text: &mut String) {
-        let snapshot = match self.snapshot_id {
-            Some(id) => id.to_string(),
-            None => "none: there is nothing to do".to_owned(),
+        let snapshots = match self.snapshot_ids.as_slice() {
+            [] => "none: there is nothing to do".to_owned(),
+            ids => ids
+                .iter()
+                .map(i64::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
         };
-        pairs(
-            &[
-                ("snapshot", snapshot),
-                (
-                    "rewritten",
-                    files_and_bytes(
-                        self.rewritten_delete_files_count,
-                        self.rewritten_bytes_count,
-                    ),
+        let failures = self.failures.iter();
+        let failures = failures.map(|why| ("failed", why.clone()));
+        let mut facts = vec![
+            ("snapshots", snapshots),
+            (
+                "rewritten",
+                files_and_bytes(
+                    self.rewritten_delete_files_count,
+                    self.rewritten_bytes_count,
                 ),
-                (
-                    "added",
-                    files_and_bytes(self.added_delete_files_count, self.added_bytes_count),
-                ),
-                ("dropped", counted(self.dropped_positions_count, "position")),
-            ],
-            text,
-        );
+            ),
+            (
+                "added",
+                files_and_bytes(self.added_delete_files_count, self.added_bytes_count),
+            ),
+            ("dropped", counted(self.dropped_positions_count, "position")),
+        ];
+        facts.extend(failures);
+        pairs(&facts, text);
     }
 }
 

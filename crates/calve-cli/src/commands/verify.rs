@@ -66,6 +66,7 @@ pub(super) async fn prove(
             VerifySource::Lake {
                 source: context.open_source(source, &catalog).await?,
                 options: Box::new(options),
+                format: settings.format,
             }
         }
     };

@@ -1,14 +1,14 @@
 use calve::base::{Location, Properties, TableIdent};
 use calve::iceberg::spec::{FormatVersion, PrimitiveType};
 use calve::lake::Recursive;
-use calve::migrate::{BatchBy, LakeFormat, PartitionBy, SortBy};
-use calve::query::{Int96Zone, Nanoseconds, TextFormat};
+use calve::migrate::{BatchBy, PartitionBy, SortBy};
+use calve::query::{Int96Zone, LakeFormat, Nanoseconds};
 use calve::verify::Level;
 
-use super::source::{partition_types, recursive};
+use super::source::{format, partition_types, recursive};
 use super::verify::level;
 use super::{Error, Settings, SourceSettings, VerifySettings, bytes};
-use crate::flags::{CtasFlags, LakeFormatFlag};
+use crate::flags::CtasFlags;
 
 /// The property that `--target-file-size` sets.
 const TARGET_FILE_SIZE: &str = "write.target-file-size-bytes";
@@ -99,19 +99,9 @@ impl CtasSettings {
             partition_filter: self.partition_filter.clone(),
             partition_types: self.partition_types.clone(),
             recursive: self.recursive,
+            format: self.format,
             ..VerifySettings::whole(self.source.clone(), self.table.clone(), level)
         })
-    }
-}
-
-/// Reads what the files of a lake are.
-fn format(flag: Option<LakeFormatFlag>) -> LakeFormat {
-    match flag {
-        None | Some(LakeFormatFlag::Parquet) => LakeFormat::Parquet,
-        Some(LakeFormatFlag::Csv) => LakeFormat::Text(TextFormat::Csv),
-        Some(LakeFormatFlag::Json) => LakeFormat::Text(TextFormat::Json),
-        Some(LakeFormatFlag::Avro) => LakeFormat::Avro,
-        Some(LakeFormatFlag::Orc) => LakeFormat::Orc,
     }
 }
 
@@ -140,12 +130,6 @@ fn check_useful(source: &SourceSettings, flags: &CtasFlags) -> Result<(), Error>
             "--format",
             is_table && flags.format.is_some(),
             "an Iceberg table knows its files",
-        ),
-        (
-            "--verify",
-            matches!(flags.format, Some(format) if format != LakeFormatFlag::Parquet)
-                && flags.verify.is_some(),
-            "only Parquet can be compared",
         ),
         (
             "--verify",

@@ -1,9 +1,10 @@
 use calve::base::{Location, TableIdent};
 use calve::iceberg::spec::PrimitiveType;
 use calve::lake::Recursive;
+use calve::query::{LakeFormat, TextFormat};
 
 use super::{Error, Settings};
-use crate::flags::RecursiveFlag;
+use crate::flags::{LakeFormatFlag, RecursiveFlag};
 
 /// How the name of a table in a metastore begins.
 const HIVE_PREFIX: &str = "glue:";
@@ -65,5 +66,16 @@ fn partition_type((key, text): (String, String)) -> Result<(String, PrimitiveTyp
             expected: "a type of Iceberg: boolean, int, long, float, double, decimal(p,s), date, \
                        timestamp, timestamptz, string, …",
         }),
+    }
+}
+
+/// Reads what the files of a lake are.
+pub(super) fn format(flag: Option<LakeFormatFlag>) -> LakeFormat {
+    match flag {
+        None | Some(LakeFormatFlag::Parquet) => LakeFormat::Parquet,
+        Some(LakeFormatFlag::Csv) => LakeFormat::Text(TextFormat::Csv),
+        Some(LakeFormatFlag::Json) => LakeFormat::Text(TextFormat::Json),
+        Some(LakeFormatFlag::Avro) => LakeFormat::Avro,
+        Some(LakeFormatFlag::Orc) => LakeFormat::Orc,
     }
 }

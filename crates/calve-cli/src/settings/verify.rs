@@ -3,9 +3,10 @@ use std::path::PathBuf;
 use calve::base::TableIdent;
 use calve::iceberg::spec::PrimitiveType;
 use calve::lake::Recursive;
+use calve::query::LakeFormat;
 use calve::verify::Level;
 
-use super::source::{partition_types, recursive};
+use super::source::{format, partition_types, recursive};
 use super::{Error, ReaderSettings, Settings, SourceSettings};
 use crate::flags::{LevelFlag, VerifyFlags};
 
@@ -19,6 +20,7 @@ pub(crate) struct VerifySettings {
     pub(crate) partition_filter: Vec<(String, String)>,
     pub(crate) partition_types: Vec<(String, PrimitiveType)>,
     pub(crate) recursive: Recursive,
+    pub(crate) format: LakeFormat,
     pub(crate) rows: RowSettings,
     pub(crate) sample: Option<f64>,
     pub(crate) reader: Option<ReaderSettings>,
@@ -43,6 +45,7 @@ impl VerifySettings {
             partition_filter: Vec::new(),
             partition_types: Vec::new(),
             recursive: Recursive::default(),
+            format: LakeFormat::default(),
             rows: RowSettings::default(),
             sample: None,
             reader: None,
@@ -56,15 +59,22 @@ impl VerifySettings {
     pub(crate) fn resolve(flags: VerifyFlags, settings: &Settings) -> Result<Self, Error> {
         let source = SourceSettings::parse(&flags.source, settings)?;
         if matches!(source, SourceSettings::IcebergTable(_)) {
+            let folders = "an Iceberg table has no partition folders";
             let given = [
-                ("--partition-type", !flags.partition_type.is_empty()),
-                ("--recursive", flags.recursive.is_some()),
+                (
+                    "--partition-type",
+                    !flags.partition_type.is_empty(),
+                    folders,
+                ),
+                ("--recursive", flags.recursive.is_some(), folders),
+                (
+                    "--format",
+                    flags.format.is_some(),
+                    "an Iceberg table knows its files",
+                ),
             ];
-            if let Some((flag, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
-                return Err(Error::Useless {
-                    flag,
-                    reason: "an Iceberg table has no partition folders",
-                });
+            if let Some((flag, _, reason)) = given.into_iter().find(|(_, is_given, _)| *is_given) {
+                return Err(Error::Useless { flag, reason });
             }
         }
         let level = flags.level.map_or_else(Level::default, level);
@@ -88,6 +98,7 @@ impl VerifySettings {
             partition_filter: flags.partition_filter,
             partition_types: partition_types(flags.partition_type)?,
             recursive: recursive(flags.recursive),
+            format: format(flags.format),
             rows: RowSettings {
                 key: flags.key,
                 limit: flags.limit,

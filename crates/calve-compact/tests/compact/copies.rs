@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Decimal128Array, Int64Array, Int64Builder, ListBuilder, RecordBatch, StringArray,
-    StructArray,
+    ArrayRef, Decimal128Array, Float64Array, Int64Array, Int64Builder, ListBuilder, RecordBatch,
+    StringArray, StructArray,
 };
 use arrow::datatypes::{DataType, Field};
 use calve_compact::{Compact, Report, Strategy};
@@ -23,7 +23,7 @@ use crate::{Home, check_fixed, read};
 /// How many files the table has.
 const FILES: u64 = 6;
 
-/// Rows with text, a decimal, a list and a struct, in two partitions by `part`.
+/// Rows with a double, text, a decimal, a list and a struct, in two partitions by `part`.
 fn nested(number: i64, rows: i64) -> RecordBatch {
     let ids: Vec<i64> = (number * rows * 2..(number * 2 + 1) * rows).collect();
     let mut lists = ListBuilder::new(Int64Builder::new());
@@ -52,6 +52,12 @@ fn nested(number: i64, rows: i64) -> RecordBatch {
             "part",
             Arc::new(ids.iter().map(|_| Some(number % 2)).collect::<Int64Array>()) as _,
         ),
+        (
+            "ratio",
+            Arc::new(Float64Array::from_iter_values(
+                (0_i32..).map(|at| f64::from(at) / 8.0).take(ids.len()),
+            )) as _,
+        ),
         ("text", texts),
         ("price", Arc::new(decimals) as _),
         ("list", Arc::new(lists.finish()) as _),
@@ -66,19 +72,28 @@ async fn table(home: &Home, version: FormatVersion, by: Option<&str>) {
 
 async fn table_of(home: &Home, version: FormatVersion, by: Option<&str>, rows: i64) {
     for number in 0..i64::try_from(FILES).unwrap() {
-        let rows = nested(number, rows);
-        let schema = rows.schema();
-        let rows = stream::iter([Ok(rows)]).boxed();
-        let ident = crate::ident();
-        let mut ingest = Ingest::new(Arc::clone(&home.catalog), ident, schema, rows);
-        if number == 0 {
-            ingest = ingest.with_format_version(version);
-            if let Some(by) = by {
-                ingest = ingest.with_partition_by(PartitionBy::parse(by).unwrap());
-            }
-        }
-        ingest.await.unwrap();
+        ingest_file(home, number, nested(number, rows), (version, by)).await;
     }
+}
+
+/// The first file makes the table.
+async fn ingest_file(
+    home: &Home,
+    number: i64,
+    rows: RecordBatch,
+    (version, by): (FormatVersion, Option<&str>),
+) {
+    let schema = rows.schema();
+    let rows = stream::iter([Ok(rows)]).boxed();
+    let ident = crate::ident();
+    let mut ingest = Ingest::new(Arc::clone(&home.catalog), ident, schema, rows);
+    if number == 0 {
+        ingest = ingest.with_format_version(version);
+        if let Some(by) = by {
+            ingest = ingest.with_partition_by(PartitionBy::parse(by).unwrap());
+        }
+    }
+    ingest.await.unwrap();
 }
 
 async fn set_property(home: &Home, name: &'static str, value: &'static str) {
@@ -127,8 +142,8 @@ async fn nobody_sees_a_difference() {
             }
         }
         // The bounds and counts that manifests have of a column are the same.
-        let metrics = "SELECT partition, record_count, value_counts, null_value_counts, lower_bounds, upper_bounds \
-                       FROM db.t.files ORDER BY 1";
+        let metrics = "SELECT partition, record_count, value_counts, null_value_counts, nan_value_counts, \
+                       lower_bounds, upper_bounds FROM db.t.files ORDER BY 1";
         seen.push(home.rows(metrics).await);
         check_fixed(|| small(home)).await;
     }
@@ -216,6 +231,27 @@ async fn rows_are_encoded_where_that_makes_a_difference() {
     table(&home, v2, None).await;
     let sorted = small(&home).with_strategy(Strategy::parse("text").unwrap());
     check(&home, sorted, 0).await;
+
+    // Which row group has a NaN is not known, and bounds leave it out.
+    let home = Home::new().await;
+    for number in 0..i64::try_from(FILES).unwrap() {
+        let rows = nested(number, 50);
+        let ratio = rows.schema().index_of("ratio").unwrap();
+        let mut columns = rows.columns().to_vec();
+        columns[ratio] = Arc::new(Float64Array::from_iter((0..50).map(|at| match at {
+            0 => None,
+            1 if number == 3 => Some(f64::NAN),
+            _ => Some(f64::from(at)),
+        })));
+        let rows = RecordBatch::try_new(rows.schema(), columns).unwrap();
+        ingest_file(&home, number, rows, (v2, None)).await;
+    }
+    let above = "SELECT count(*) FROM db.t WHERE ratio > 1000";
+    let before = home.rows(above).await;
+    check(&home, small(&home), 0).await;
+    assert_eq!(home.rows(above).await, before);
+    let counts = home.rows("SELECT nan_value_counts FROM db.t.files").await;
+    assert!(counts[0].contains(": 1"), "{counts:?}");
 
     // Rows have ids.
     let home = Home::new().await;

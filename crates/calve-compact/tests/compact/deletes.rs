@@ -2,7 +2,7 @@
 
 use iceberg::spec::FormatVersion;
 
-use calve_compact::RewriteDeletes;
+use calve_compact::{Compact, RewriteDeletes};
 use calve_table::Transaction;
 
 use crate::lineage::lineage;
@@ -164,6 +164,50 @@ async fn delete_files_become_fewer() {
     }
 }
 
+/// Each partition is a commit of its own; one whose delete files others take away meanwhile does not keep the others
+/// from being committed.
+#[tokio::test(flavor = "multi_thread")]
+async fn partial_progress_commits_what_can_be() {
+    let partial = |world: &World| {
+        rewrite_deletes(world)
+            .with_option("partial-progress.enabled", "true")
+            .with_option("partial-progress.max-commits", "3")
+    };
+    let world = with_deletes(true).await;
+    let report = partial(&world).await.unwrap();
+    assert_eq!(report.snapshot_ids.len(), 3, "{report:?}");
+    assert_eq!(report.failures, [""; 0]);
+    world.check("all").await;
+    assert_eq!(partial(&world).await.unwrap().snapshot_ids, [0_i64; 0]);
+
+    for is_partial in [true, false] {
+        let world = with_deletes(true).await;
+        let catalog = std::sync::Arc::clone(&world.catalog);
+        let others = crate::races::meanwhile(move || async move {
+            let compact = Compact::new(catalog, ident()).with_option("rewrite-all", "true");
+            compact.with_where("p = 2").await.unwrap();
+        });
+        let rewrite = if is_partial {
+            partial(&world)
+        } else {
+            rewrite_deletes(&world)
+        };
+        let outcome = rewrite.with_progress(others).await;
+        if is_partial {
+            let report = outcome.unwrap();
+            assert_eq!(report.snapshot_ids.len(), 2, "{report:?}");
+            assert_eq!(report.failures.len(), 1, "{report:?}");
+            assert!(report.failed_delete_files_count > 0, "{report:?}");
+        } else {
+            let error = outcome.unwrap_err().to_string();
+            assert!(error.contains("not in the table"), "{error}");
+        }
+        world.check("beside others").await;
+        partial(&world).await.unwrap();
+        world.check("again").await;
+    }
+}
+
 /// What does not fit into one file becomes several, and with a delete file for each data file there is an end to it,
 /// too.
 #[tokio::test(flavor = "multi_thread")]
@@ -188,7 +232,7 @@ async fn delete_files_of_other_sizes() {
     let report = small().await.unwrap();
     assert!(report.added_delete_files_count > 1, "{report:?}");
     world.check("small").await;
-    assert_eq!(small().await.unwrap().snapshot_id, None);
+    assert_eq!(small().await.unwrap().snapshot_ids, [0_i64; 0]);
     let granularity = ("write.delete.granularity".to_owned(), "file".to_owned());
     Transaction::new(std::sync::Arc::clone(&world.catalog), world.table().await)
         .with_properties([granularity].into())
@@ -197,7 +241,10 @@ async fn delete_files_of_other_sizes() {
     let by_file = || rewrite_deletes(&world).with_option("rewrite-all", "true");
     by_file().await.unwrap();
     world.check("by file").await;
-    assert_eq!(rewrite_deletes(&world).await.unwrap().snapshot_id, None);
+    assert_eq!(
+        rewrite_deletes(&world).await.unwrap().snapshot_ids,
+        [0_i64; 0]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,7 +268,10 @@ async fn position_deletes_become_deletion_vectors() {
         let table = world.table().await;
         let found = read("duckdb", &table);
         assert_eq!(found["rows"].as_array().unwrap().len(), world.len());
-        assert_eq!(rewrite_deletes(&world).await.unwrap().snapshot_id, None);
+        assert_eq!(
+            rewrite_deletes(&world).await.unwrap().snapshot_ids,
+            [0_i64; 0]
+        );
         // Vectors go with their data files.
         let all = world.compact().with_option("rewrite-all", "true");
         let report = all.await.unwrap();

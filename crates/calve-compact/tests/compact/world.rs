@@ -1,6 +1,6 @@
 //! A table that several writers change, each by what it saw of it, beside a model of the rows that it is to have.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,15 +11,18 @@ use calve_base::Location;
 use calve_catalog::{Catalog, Table};
 use calve_compact::Compact;
 use calve_migrate::Ingest;
-use calve_query::{Session, SessionOptions};
+use calve_query::{Session, SessionOptions, table_provider};
 use calve_table::{
-    Append, DataFileWriter, Error, ManifestRoller, PartitionBy, Scan, Transaction, new_snapshot_id,
+    Append, DataFileWriter, DeleteKey, Entry, Error, ManifestRoller, PartitionBy,
+    PositionDeleteWriter, ReplaceFiles, Scan, Transaction, new_snapshot_id,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileBuilder, DataFileFormat, FormatVersion, Literal, Struct,
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, FormatVersion, Literal,
+    ManifestStatus, Operation, Struct,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use roaring::RoaringTreemap;
 
 use crate::{Home, ident};
 
@@ -46,7 +49,8 @@ pub(crate) enum Change {
     /// Adds so many rows in a commit of their own.
     Append(usize),
     /// Deletes rows by their positions: those whose `id` has this rest when it is divided by that number, as
-    /// they were so many changes ago; in a delete file for each data file, or for all of a partition.
+    /// they were so many changes ago; in a delete file for each data file, or for all of a partition; by deletion
+    /// vectors in a table of format version 3.
     Positions {
         rest: i64,
         of: i64,
@@ -140,8 +144,12 @@ impl World {
                     let views = self.views.lock().unwrap();
                     views[views.len() - 1 - (*age).min(views.len() - 1)].clone()
                 };
-                self.delete_positions(view, |id| id % of == *rest, *by_file)
-                    .await;
+                let wants = |id| id % of == *rest;
+                if view.metadata().format_version() >= FormatVersion::V3 {
+                    self.delete_by_vectors(view, wants).await;
+                } else {
+                    self.delete_positions(view, wants, *by_file).await;
+                }
             }
             Change::Equality(key) => self.delete_key(*key).await,
         }
@@ -260,6 +268,95 @@ impl World {
                 model.retain(|id, _| !deleted.contains(id));
             }
             // Somebody else has rewritten the files: nothing is changed.
+            Err(Error::FilesGone { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Puts vectors of all that is deleted in the place of those that data files have.
+    async fn delete_by_vectors(&self, view: Table, wants: impl Fn(i64) -> bool) {
+        let provider = table_provider(&view).unwrap();
+        let metadata = view.metadata();
+        let snapshot_id = new_snapshot_id();
+        let mut roller = ManifestRoller::new(view.storage(), metadata, snapshot_id).unwrap();
+        let spec = metadata.default_partition_spec();
+        let mut writer = PositionDeleteWriter::new(view.storage(), metadata, spec).unwrap();
+        let mut deleted = BTreeSet::new();
+        // What each data file is seen to have.
+        let mut seen: HashMap<String, HashSet<DeleteKey>> = HashMap::new();
+        let mut files = Scan::new(view.clone()).plan().await.unwrap();
+        while let Some(file) = files.try_next().await.unwrap() {
+            let path = file.file.path.clone();
+            let mut positions = RoaringTreemap::new();
+            for (position, id) in (0_u64..).zip(ids(&path)) {
+                if wants(id) {
+                    deleted.insert(id);
+                    positions.insert(position);
+                }
+            }
+            if positions.is_empty() {
+                continue;
+            }
+            let vectors = file.deletes.iter();
+            let vectors = vectors.filter(|delete| delete.file.is_deletion_vector());
+            let vectors: Vec<_> = vectors.collect();
+            for vector in &vectors {
+                for (_, old) in provider.deleted_positions(vector).await.unwrap() {
+                    positions |= old;
+                }
+            }
+            seen.insert(path.clone(), vectors.iter().map(|it| it.key()).collect());
+            let partition = &file.file.partition;
+            let made = writer.write_vectors(partition, &[(path, positions)]).await;
+            for file in made.unwrap() {
+                let entry = Entry {
+                    status: ManifestStatus::Added,
+                    snapshot_id: Some(snapshot_id),
+                    sequence_number: None,
+                    file_sequence_number: None,
+                    file,
+                };
+                roller.add_entry(spec.spec_id(), entry).await.unwrap();
+            }
+        }
+        if seen.is_empty() {
+            return;
+        }
+        let replaced: Vec<DeleteKey> = seen.values().flatten().cloned().collect();
+        let manifests = roller.finish().await.unwrap();
+        let replace = ReplaceFiles::new(snapshot_id, Vec::new(), manifests)
+            .with_operation(Operation::Overwrite)
+            .with_removed_deletes(replaced);
+        let committed = Transaction::new(Arc::clone(&self.catalog), view)
+            .with_snapshot(replace)
+            .with_revalidation(Arc::new(move |_, now| {
+                let mut missing = seen.clone();
+                Box::pin(async move {
+                    let mut files = Scan::new(now).plan().await?;
+                    while let Some(file) = files.try_next().await? {
+                        let vectors = file.deletes.iter();
+                        let vectors = vectors.filter(|delete| delete.file.is_deletion_vector());
+                        let vectors: HashSet<DeleteKey> = vectors.map(|it| it.key()).collect();
+                        if missing.get(&file.file.path) == Some(&vectors) {
+                            missing.remove(&file.file.path);
+                        }
+                    }
+                    if missing.is_empty() {
+                        return Ok(());
+                    }
+                    Err(Error::FilesGone {
+                        count: missing.len() as u64,
+                        first: missing.into_keys().collect(),
+                    })
+                })
+            }))
+            .await;
+        match committed {
+            Ok(_) => {
+                let mut model = self.model.lock().unwrap();
+                model.retain(|id, _| !deleted.contains(id));
+            }
+            // Somebody else has rewritten the files or deleted rows of them: nothing is changed.
             Err(Error::FilesGone { .. }) => {}
             Err(error) => panic!("{error}"),
         }

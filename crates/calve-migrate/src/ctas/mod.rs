@@ -27,7 +27,7 @@ use std::sync::Arc;
 use calve_base::{Clock, Location, NoProgress, Progress, Properties, SystemClock, TableIdent};
 use calve_catalog::Catalog;
 use calve_lake::{LakeOptions, Source};
-use calve_query::{Int96Zone, Nanoseconds, SessionOptions, TextFormat};
+use calve_query::{Int96Zone, LakeFormat, Nanoseconds, SessionOptions};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use iceberg::spec::FormatVersion;
@@ -50,7 +50,8 @@ pub enum CtasSource {
         source: Source,
         /// How its folders are read.
         options: Box<LakeOptions>,
-        /// What its files are.
+        /// What its files are. Timestamps of ORC become microseconds in a table of format version 2, and
+        /// nanoseconds in one of version 3.
         format: LakeFormat,
     },
     /// An Iceberg table.
@@ -62,20 +63,6 @@ pub enum CtasSource {
         /// The snapshot that is read; the current one when `None`.
         snapshot_id: Option<i64>,
     },
-}
-
-/// What the files of a lake are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum LakeFormat {
-    /// Parquet.
-    #[default]
-    Parquet,
-    /// Text.
-    Text(TextFormat),
-    /// Avro object container files.
-    Avro,
-    /// ORC. Its timestamps become microseconds in a table of format version 2, and nanoseconds in one of version 3.
-    Orc,
 }
 
 /// Rewrites a source into a new table.

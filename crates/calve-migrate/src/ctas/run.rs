@@ -46,6 +46,7 @@ pub(super) struct Prepared {
     earlier: Option<Earlier>,
     source_snapshot_id: Option<i64>,
     write_bytes: u64,
+    sort_bytes: u64,
 }
 
 /// Lists the source, decides on the table, looks for an earlier run.
@@ -88,6 +89,7 @@ pub(super) async fn prepare(ctas: &Ctas) -> Result<Prepared> {
         earlier,
         source_snapshot_id,
         write_bytes,
+        sort_bytes: memory - write_bytes,
     };
     prepared.plan.cures = cures;
     if let Some(earlier) = &prepared.earlier {
@@ -408,6 +410,7 @@ impl<'a> Run<'a> {
             metadata,
             writers: context.session_config().target_partitions().max(1),
             memory_bytes: usize::try_from(prepared.write_bytes).unwrap_or(usize::MAX),
+            sort_bytes: prepared.sort_bytes,
             progress: &ctas.progress,
         };
         let files = output

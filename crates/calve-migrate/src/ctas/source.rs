@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use calve_base::Location;
-use calve_lake::{FileFormat, Lake, LakeFile, LakeOptions, PartitionKey, Source};
+use calve_lake::{Lake, LakeFile, LakeOptions, PartitionKey, Source};
 use calve_query::{
-    Cures, LakeTable, OrcTimestamps, RecordFormat, RecordTable, Session, TableFiles, TextTable,
-    cured_lake_provider, record_provider, table_provider, table_provider_at, text_provider,
+    Cures, LakeFormat, LakeTable, OrcTimestamps, RecordFormat, RecordTable, Session, TableFiles,
+    TextTable, cured_lake_provider, record_provider, table_provider, table_provider_at,
+    text_provider,
 };
 use calve_storage::{ObjectInfo, Storage};
 use datafusion::catalog::TableProvider;
@@ -19,7 +20,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use iceberg::spec::{FormatVersion, Literal, PrimitiveType, Schema, Type};
 
 use super::batches::group;
-use super::{BatchBy, Ctas, CtasSource, LakeFormat, MAXIMUM_BATCHES, PlannedBatch};
+use super::{BatchBy, Ctas, CtasSource, MAXIMUM_BATCHES, PlannedBatch};
 use crate::{Error, Result};
 
 /// How many files are looked at again at once.
@@ -159,12 +160,7 @@ impl Opened {
     ) -> Result<Self> {
         options.progress = Arc::clone(&ctas.progress);
         options.clock = Arc::clone(&ctas.clock);
-        options.format = match format {
-            LakeFormat::Orc => FileFormat::Orc,
-            LakeFormat::Avro => FileFormat::Avro,
-            // Rows of text say what their columns are otherwise than entries do.
-            LakeFormat::Parquet | LakeFormat::Text(_) => FileFormat::Parquet,
-        };
+        options.format = format.of_entries();
         let name = source.to_string();
         let storage = ctas.catalog.storage();
         let lake = Box::pin(Lake::open(storage, source, options)).await?;

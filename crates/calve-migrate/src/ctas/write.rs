@@ -14,6 +14,7 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 use iceberg::spec::{DataFile, TableMetadata};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -23,6 +24,13 @@ use crate::{Error, Result};
 /// The stage that is reported.
 pub(super) const STAGE: &str = "rows written";
 
+/// Into how many parts rows are divided for each writer, at most. Partitions of a table have different sizes: the more
+/// parts, the sooner the writers are done together.
+const PARTS_A_WRITER: u64 = 4;
+
+/// How much memory a part has at least to be sorted in.
+const PART_BYTES: u64 = 128 * 1024 * 1024;
+
 /// Where and how rows are written.
 pub(super) struct Output<'a> {
     pub(super) storage: &'a Storage,
@@ -31,6 +39,8 @@ pub(super) struct Output<'a> {
     pub(super) writers: usize,
     /// How much memory all of them may take.
     pub(super) memory_bytes: usize,
+    /// How much memory rows may take while they are sorted.
+    pub(super) sort_bytes: u64,
     pub(super) progress: &'a Arc<dyn Progress>,
 }
 
@@ -50,10 +60,11 @@ impl Output<'_> {
     ) -> Result<Vec<DataFile>> {
         let wrong = calve_query::Error::from;
         let prepared = Arc::new(preparation.of(rows));
-        let plan = distribute(prepared, preparation, self.writers).map_err(wrong)?;
+        let plan = self.distribute(prepared, preparation).map_err(wrong)?;
         let streams = execute_stream_partitioned(plan, context).map_err(wrong)?;
         let is_clustered = !preparation.partition_exprs().is_empty();
-        let memory_bytes = self.memory_bytes / streams.len().max(1);
+        let memory_bytes = self.memory_bytes / self.writers.max(1);
+        let permits = Arc::new(Semaphore::new(self.writers.max(1)));
         let mut writers = JoinSet::new();
         for (number, rows) in streams.into_iter().enumerate() {
             let mut writer = DataFileWriter::new(self.storage, self.metadata)?
@@ -67,7 +78,8 @@ impl Output<'_> {
                 writer = writer.with_sort_order_id(i32::try_from(order).unwrap_or(0));
             }
             let (preparation, progress) = (Arc::clone(preparation), Arc::clone(self.progress));
-            writers.spawn(drain(rows, writer, preparation, progress));
+            let permits = Arc::clone(&permits);
+            writers.spawn(drain(rows, writer, preparation, progress, permits));
         }
         let mut files = Vec::new();
         while let Some(written) = writers.join_next().await {
@@ -82,48 +94,59 @@ impl Output<'_> {
         files.sort_by(|left: &DataFile, right| left.file_path().cmp(right.file_path()));
         Ok(files)
     }
-}
 
-/// Brings rows into the order in which they are written, in one stream for each writer.
-fn distribute(
-    rows: Arc<dyn ExecutionPlan>,
-    preparation: &Preparation,
-    writers: usize,
-) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
-    let by_partition = preparation.partition_exprs();
-    let is_partitioned = !by_partition.is_empty();
-    let count = rows.output_partitioning().partition_count();
-    let rows: Arc<dyn ExecutionPlan> = if is_partitioned && writers > 1 {
-        let partitioning = Partitioning::Hash(by_partition, writers);
-        Arc::new(RepartitionExec::try_new(rows, partitioning)?)
-    } else if count < writers {
-        Arc::new(RepartitionExec::try_new(
-            rows,
-            Partitioning::RoundRobinBatch(writers),
-        )?)
-    } else {
-        rows
-    };
-    let Some(ordering) = preparation.ordering() else {
-        return Ok(rows);
-    };
-    let sort = SortExec::new(ordering.clone(), rows).with_preserve_partitioning(true);
-    let sorted: Arc<dyn ExecutionPlan> = Arc::new(sort);
-    if is_partitioned || sorted.output_partitioning().partition_count() == 1 {
-        return Ok(sorted);
+    /// Brings rows into the order in which they are written, in a few streams for each writer.
+    fn distribute(
+        &self,
+        rows: Arc<dyn ExecutionPlan>,
+        preparation: &Preparation,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        let writers = self.writers;
+        let by_partition = preparation.partition_exprs();
+        let is_partitioned = !by_partition.is_empty();
+        let count = rows.output_partitioning().partition_count();
+        let rows: Arc<dyn ExecutionPlan> = if is_partitioned && writers > 1 {
+            let least = writers as u64;
+            let parts = (self.sort_bytes / PART_BYTES).clamp(least, least * PARTS_A_WRITER);
+            let parts = usize::try_from(parts).unwrap_or(writers);
+            let partitioning = Partitioning::Hash(by_partition, parts);
+            Arc::new(RepartitionExec::try_new(rows, partitioning)?)
+        } else if count < writers {
+            Arc::new(RepartitionExec::try_new(
+                rows,
+                Partitioning::RoundRobinBatch(writers),
+            )?)
+        } else {
+            rows
+        };
+        let Some(ordering) = preparation.ordering() else {
+            return Ok(rows);
+        };
+        let sort = SortExec::new(ordering.clone(), rows).with_preserve_partitioning(true);
+        let sorted: Arc<dyn ExecutionPlan> = Arc::new(sort);
+        if is_partitioned || sorted.output_partitioning().partition_count() == 1 {
+            return Ok(sorted);
+        }
+        // Without partitions, files whose ranges do not overlap need one order of all rows.
+        Ok(Arc::new(SortPreservingMergeExec::new(ordering, sorted)))
     }
-    // Without partitions, files whose ranges do not overlap need one order of all rows.
-    Ok(Arc::new(SortPreservingMergeExec::new(ordering, sorted)))
 }
 
-/// Writes one stream.
+/// Writes one stream, once its first rows are there and a writer is free: then all that it was sorted from has been read,
+/// so that nobody waits for it.
 async fn drain(
     mut rows: SendableRecordBatchStream,
     mut writer: DataFileWriter,
     preparation: Arc<Preparation>,
     progress: Arc<dyn Progress>,
+    permits: Arc<Semaphore>,
 ) -> Result<Vec<DataFile>> {
-    while let Some(batch) = rows.next().await {
+    let mut first = rows.next().await;
+    let _permit = permits.acquire().await;
+    while let Some(batch) = match first.take() {
+        Some(first) => Some(first),
+        None => rows.next().await,
+    } {
         let batch = batch
             .and_then(|batch| preparation.strip(&batch))
             .map_err(|error| Error::from(calve_query::Error::from(error)))?;

@@ -10,8 +10,8 @@ use arrow::array::{
 };
 use calve_base::{Failure, Location};
 use calve_lake::{LakeOptions, Source};
-use calve_migrate::{BatchBy, Ctas, CtasSource, Error, LakeFormat, PartitionBy, SortBy};
-use calve_query::{Nanoseconds, Session, SessionOptions};
+use calve_migrate::{BatchBy, Ctas, CtasSource, Error, PartitionBy, SortBy};
+use calve_query::{LakeFormat, Nanoseconds, Session, SessionOptions};
 use calve_testkit::shared_data;
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use calve_lake::Source;
-use calve_migrate::{AddFiles, Ctas, CtasSource, LakeFormat, PartitionBy, SortBy};
+use calve_migrate::{AddFiles, Ctas, CtasSource, PartitionBy, SortBy};
+use calve_query::LakeFormat;
 use calve_testkit::moto::Moto;
 use calve_testkit::{lakes, python, s3};
 use serde_json::json;

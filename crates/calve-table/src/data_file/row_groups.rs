@@ -219,7 +219,10 @@ impl RowGroupWriter {
         let mut described =
             self.shape
                 .describe(&open.location, &footer, open.size, open.partition)?;
-        let mut counts = self.shape.nan_columns.by_id(&self.shape.nan_columns.zeros());
+        let mut counts = self
+            .shape
+            .nan_columns
+            .by_id(&self.shape.nan_columns.zeros());
         let known = open.numbers_only.unwrap_or_default();
         counts.retain(|column, _| known.contains(column));
         described.nan_value_counts(counts);

@@ -59,7 +59,7 @@ impl RowHasher {
         }
         for (index, (column, array)) in self.columns.iter().zip(batch.columns()).enumerate() {
             column.hash(array, &mut out.cells)?;
-            let factor = factor(index);
+            let factor = u128::from(factor(index));
             let joins = column.joins;
             let sums = out.rows.iter_mut().zip(&mut out.joins);
             for ((row, join), cell) in sums.zip(&out.cells) {

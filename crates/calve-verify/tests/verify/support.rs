@@ -9,6 +9,7 @@ use calve_base::{Location, Properties};
 use calve_catalog::Catalog;
 use calve_lake::{LakeOptions, Source};
 use calve_migrate::{AddFiles, OnUnsafe};
+use calve_query::LakeFormat;
 use calve_testkit::lakes;
 use calve_verify::{Verify, VerifySource};
 use serde_json::{Value, json};
@@ -49,6 +50,7 @@ impl Home {
         let source = VerifySource::Lake {
             source: self.source(lake),
             options: Box::new(LakeOptions::default()),
+            format: LakeFormat::Parquet,
         };
         Verify::new(Arc::clone(&self.catalog), source, table.parse().unwrap())
     }
