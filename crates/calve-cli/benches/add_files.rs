@@ -1,7 +1,7 @@
 //! `calve add-files` as a whole process, beside PyIceberg on the same files in the same run.
 //!
 //! ```text
-//! cargo bench -p calve-cli --bench add_files -- [ghcn|memory|s3|duplicates] [--files N]
+//! cargo bench -p calve-cli --bench add_files -- [ghcn|memory|s3|duplicates|unchanged] [--files N]
 //! ```
 //!
 //! Prints one Markdown table for each section, as they stand in `BENCHMARKS.md`.
@@ -33,7 +33,7 @@ fn main() {
     let named: Vec<&str> = arguments
         .iter()
         .map(String::as_str)
-        .filter(|a| ["ghcn", "memory", "s3", "duplicates"].contains(a))
+        .filter(|a| ["ghcn", "memory", "s3", "duplicates", "unchanged"].contains(a))
         .collect();
     let wanted = |section: &str| named.is_empty() || named.contains(&section);
     let work = tempfile::tempdir().unwrap();
@@ -45,6 +45,9 @@ fn main() {
     }
     if wanted("duplicates") {
         duplicates(work.path(), files);
+    }
+    if wanted("unchanged") {
+        unchanged(work.path(), files);
     }
     if wanted("s3") {
         s3_footers(files.min(2_000));
@@ -73,20 +76,18 @@ fn measure(command: &[&str]) -> Cost {
 
 /// Runs `calve add-files` against a SQLite catalog in `home`.
 fn add_files(home: &Path, source: &str, table: &str, more: &[&str]) -> Cost {
+    let command = ["add-files", source, "--table", table];
+    calve(home, &[&command, more].concat())
+}
+
+/// Runs calve against a SQLite catalog in `home`.
+fn calve(home: &Path, arguments: &[&str]) -> Cost {
     fs_err::create_dir_all(home).unwrap();
     let uri = format!("uri=sqlite:///{}/calve.db", home.display());
     let warehouse = format!("warehouse={}/warehouse", home.display());
     let mut command = vec![CALVE, "--set", &uri, "--set", &warehouse];
-    command.extend([
-        "--output-format",
-        "json",
-        "--no-progress",
-        "add-files",
-        source,
-        "--table",
-        table,
-    ]);
-    command.extend(more);
+    command.extend(["--output-format", "json", "--no-progress"]);
+    command.extend(arguments);
     measure(&command)
 }
 
@@ -183,6 +184,23 @@ fn duplicates(work: &Path, files: usize) {
         "\nCPU of the check: {:.2} s",
         checked.cpu_seconds - unchecked.cpu_seconds
     );
+}
+
+/// `assess` and `sync` of files that are as they were: a listing each, and no footer.
+fn unchanged(work: &Path, files: usize) {
+    let home = work.join("unchanged");
+    let lake = lake(work, files);
+    header("assess and sync of files that are as they were");
+    let cache = home.join("cache").display().to_string();
+    let assess = || calve(&home, &["assess", &lake, "--cache", &cache]);
+    let sync = || calve(&home, &["sync", &lake, "--table", "noaa.ghcn"]);
+    fs_err::create_dir_all(&home).unwrap();
+    row("calve assess, the first time", files, &assess());
+    row("calve assess, again", files, &assess());
+    row("calve sync, the first time", files, &sync());
+    let again = sync();
+    assert_eq!(again.stdout["unchanged_files_count"], files);
+    row("calve sync, again", files, &again);
 }
 
 /// Footers a second from a server that answers 30 ms late.

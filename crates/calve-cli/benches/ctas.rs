@@ -1,7 +1,8 @@
-//! `calve ctas` as a whole process, beside DuckDB's `COPY … PARTITION_BY` of the same rows.
+//! `calve ctas` as a whole process, beside DuckDB's `COPY … PARTITION_BY` of the same rows and, with `--spark`, Spark's
+//! CTAS in a warm session.
 //!
 //! ```text
-//! cargo bench -p calve-cli --bench ctas -- [--files N] [--rows N]
+//! cargo bench -p calve-cli --bench ctas -- [--files N] [--rows N] [--spark]
 //! ```
 //!
 //! Both write zstd, with two threads and the same bound of memory. Prints a Markdown table as it stands
@@ -41,12 +42,13 @@ fn main() {
          | | rows | wall s | CPU s | rows/s | peak MB |\n|---|---|---|---|---|---|"
     );
     let lake = lake.to_str().unwrap();
-    compare(work.path(), lake, "sorted", "ID, DATE");
-    compare(work.path(), lake, "not sorted", "");
+    let spark = arguments.iter().any(|argument| argument == "--spark");
+    compare(work.path(), lake, "sorted", "ID, DATE", spark);
+    compare(work.path(), lake, "not sorted", "", false);
 }
 
 /// Ours beside theirs.
-fn compare(work: &Path, lake: &str, name: &str, order: &str) {
+fn compare(work: &Path, lake: &str, name: &str, order: &str, spark: bool) {
     let ours = ours(&work.join(format!("ours {name}")), lake, order);
     let count = &ours.stdout["added_records_count"];
     row(&format!("calve ctas, {name}"), count, &ours);
@@ -57,6 +59,22 @@ fn compare(work: &Path, lake: &str, name: &str, order: &str) {
         "\nRatio of wall times, {name}: {:.2}\n",
         ours.wall_seconds / theirs.wall_seconds
     );
+    if spark {
+        let script = python::scripts().join("peer_ctas.py");
+        let interpreter = python::spark_interpreter();
+        let theirs = measure(&[
+            interpreter.to_str().unwrap(),
+            script.to_str().unwrap(),
+            lake,
+            order,
+        ]);
+        assert_eq!(theirs.stdout["rows"], *count);
+        let theirs = theirs.stdout["wall_seconds"].as_f64().unwrap();
+        println!(
+            "Spark's CTAS, {name}, in a warm session: {theirs:.2} s. Ratio: {:.2}\n",
+            ours.wall_seconds / theirs
+        );
+    }
 }
 
 fn ours(home: &Path, lake: &str, order: &str) -> Cost {

@@ -4,7 +4,7 @@
 //! files that were read and nothing else: files that others add meanwhile stay, a group whose files others
 //! removed or deleted rows of is dropped and reported, and the other groups are committed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -256,7 +256,17 @@ impl Compact {
         let metadata = table.metadata();
         let order = order_column(metadata);
         let files = scan.plan().await?;
-        let files = files.map_ok(|file| candidate(file, metadata, order.as_ref(), options));
+        let mut partitions = HashMap::new();
+        let files = files.map_ok(|file| {
+            let spec = metadata.partition_spec_by_id(file.spec_id);
+            let partition = (file.spec_id, file.file.partition.clone());
+            let partition = partitions.entry(partition).or_insert_with(|| {
+                let schema = Arc::clone(metadata.current_schema());
+                let path = spec.map(|spec| spec.partition_to_path(&file.file.partition, schema));
+                Arc::from(path.unwrap_or_default())
+            });
+            candidate(file, Arc::clone(partition), order.as_ref(), options)
+        });
         Ok(files.try_collect().await?)
     }
 
@@ -417,7 +427,7 @@ fn order_column(metadata: &TableMetadata) -> Option<(i32, PrimitiveType)> {
 /// Takes from a file's entry what a plan needs, and lets go of the rest.
 fn candidate(
     mut scan: calve_table::ScanFile,
-    metadata: &TableMetadata,
+    partition: Arc<str>,
     order: Option<&(i32, PrimitiveType)>,
     options: &RewriteOptions,
 ) -> Candidate {
@@ -436,14 +446,11 @@ fn candidate(
         file.nan_value_counts = None;
     }
     file.split_offsets = None;
-    let schema = Arc::clone(metadata.current_schema());
-    let spec = metadata.partition_spec_by_id(scan.spec_id);
-    let partition = spec.map(|spec| spec.partition_to_path(&scan.file.partition, schema));
     Candidate {
-        partition: partition.unwrap_or_default(),
+        partition,
         order,
         deletes: count_deletes(&scan),
-        scan,
+        scan: Box::new(scan),
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use calve_base::Location;
 use calve_table::ScanFile;
@@ -132,9 +133,10 @@ impl Plan {
 /// A file of the table, and what is known of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
-    pub(crate) scan: ScanFile,
+    /// In a place of its own: candidates are moved about until they are in a group.
+    pub(crate) scan: Box<ScanFile>,
     /// The path of its partition.
-    pub(crate) partition: String,
+    pub(crate) partition: Arc<str>,
     /// The least value of the column that files are ordered by.
     pub(crate) order: Option<Datum>,
     /// How many delete files may take rows of it.
@@ -364,7 +366,7 @@ fn group(pack: Vec<Candidate>, reasons: Vec<Reason>, options: &RewriteOptions) -
         deletes_count: pack.iter().map(|file| file.scan.deletes.len()).sum(),
         expected_output_files: options.expected_of_input(bytes),
         reasons,
-        files: pack.into_iter().map(|file| file.scan).collect(),
+        files: pack.into_iter().map(|file| *file.scan).collect(),
     }
 }
 
@@ -375,7 +377,7 @@ fn partition_of(pack: &[Candidate]) -> String {
     };
     let is_of_first = |file: &Candidate| file.partition == first.partition;
     if pack.iter().all(is_of_first) {
-        first.partition.clone()
+        first.partition.to_string()
     } else {
         String::new()
     }

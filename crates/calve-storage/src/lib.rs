@@ -49,6 +49,7 @@ use local::LocalFiles;
 pub use blocking::{BlockingReader, BlockingWriter, BlockingWriters};
 pub use delete::DELETE_BATCH;
 pub use error::{Error, Result};
+pub use local::read_local_file;
 pub use pattern::Matched;
 pub use settings::{DEFAULT_CONNECT_TIMEOUT, DEFAULT_REQUEST_TIMEOUT, DEFAULT_RETRIES};
 pub use writer::{PART_BYTES, Writer};

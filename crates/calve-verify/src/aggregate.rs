@@ -1,6 +1,7 @@
 //! The DataFusion aggregate that makes [`Profiles`], one for each group of rows.
 
 use std::mem::size_of;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray};
@@ -13,7 +14,7 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 use crate::canonical::{Cells, Ticks};
-use crate::hash::{factor, hash_cells_into, row_hash};
+use crate::hash::{Factor, hash_cells_into, row_hash};
 use crate::profile::Profiles;
 
 /// How many rows are hashed at a time: the hashes of a column and the sums of rows stay in the cache nearest to a core.
@@ -65,6 +66,7 @@ impl ProfileFunction {
             heap_bytes: 0,
             cells: Vec::new(),
             rows: Vec::new(),
+            runs: Vec::new(),
         }
     }
 }
@@ -114,6 +116,8 @@ struct Groups {
     cells: Vec<u128>,
     /// Room for the sums of the hashes of the cells of each row.
     rows: Vec<u128>,
+    /// Room for the groups of rows that follow each other: a file often belongs to one partition.
+    runs: Vec<(usize, Range<usize>)>,
 }
 
 impl Groups {
@@ -125,40 +129,34 @@ impl Groups {
         }
     }
 
-    fn add_checksums(&mut self, index: usize, array: &ArrayRef, wanted: Wanted<'_>) {
+    /// Counts in the cells of a column, whose hashes are there.
+    fn add_checksums(&mut self, index: usize, array: &ArrayRef, filter: Option<&BooleanArray>) {
         let nulls = array.logical_nulls();
-        // Rows of one group follow each other: a file belongs to one partition.
-        let mut start = 0;
-        for run in wanted.groups.chunk_by(|one, other| one == other) {
-            let profile = &mut self.profiles[run[0]].columns[index];
-            let end = start + run.len();
-            let cells = &self.cells[start..end];
-            if wanted.filter.is_none() {
+        for (group, rows) in &self.runs {
+            let profile = &mut self.profiles[*group].columns[index];
+            if filter.is_none() {
                 let nulls = nulls.as_ref().map_or(0, |nulls| {
-                    let of_run = nulls.inner().slice(start, run.len());
-                    run.len() - of_run.count_set_bits()
+                    let valid = nulls.inner().slice(rows.start, rows.len());
+                    rows.len() - valid.count_set_bits()
                 });
-                profile.add_hashes(cells, nulls);
-            } else {
-                for (row, cell) in (start..end).zip(cells) {
-                    if is_wanted(wanted.filter, row) {
-                        let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-                        profile.add_hashes(&[*cell], usize::from(is_null));
-                    }
-                }
+                profile.add_hashes(&self.cells[rows.clone()], nulls);
+                continue;
             }
-            start = end;
+            for row in rows.clone().filter(|row| is_wanted(filter, *row)) {
+                let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+                profile.add_hashes(&self.cells[row..=row], usize::from(is_null));
+            }
         }
     }
 
-    fn add_statistics(&mut self, index: usize, cells: &Cells, wanted: Wanted<'_>) {
-        for (row, (group, hash)) in wanted.groups.iter().zip(&self.cells).enumerate() {
-            if is_wanted(wanted.filter, row) {
-                let profile = &mut self.profiles[*group].columns[index];
-                let before = profile.heap_bytes();
-                profile.add(cells, row, *hash);
-                self.heap_bytes = self.heap_bytes + profile.heap_bytes() - before;
+    fn add_statistics(&mut self, index: usize, cells: &Cells, filter: Option<&BooleanArray>) {
+        for (group, rows) in &self.runs {
+            let profile = &mut self.profiles[*group].columns[index];
+            let before = profile.heap_bytes();
+            for row in rows.clone().filter(|row| is_wanted(filter, *row)) {
+                profile.add(cells, row, self.cells[row]);
             }
+            self.heap_bytes = self.heap_bytes + profile.heap_bytes() - before;
         }
     }
 
@@ -171,36 +169,38 @@ impl Groups {
     ) -> Result<()> {
         self.rows.clear();
         self.rows.resize(group_indices.len(), 0);
+        self.runs.clear();
+        let mut start = 0;
+        for run in group_indices.chunk_by(|one, other| one == other) {
+            self.runs.push((run[0], start..start + run.len()));
+            start += run.len();
+        }
         let looks = Arc::clone(&self.looks);
+        let mut index_in_rows = 0;
         for (index, (array, look)) in values.iter().zip(looks.iter()).enumerate() {
             hash_cells_into(array, look.ticks, &mut self.cells)?;
             if look.in_rows {
-                let factor = u128::from(factor(index_in_rows(&looks, index)));
+                // A place among those that count in rows, which both sides share.
+                let factor = Factor::of(index_in_rows);
+                index_in_rows += 1;
                 for (row, cell) in self.rows.iter_mut().zip(&self.cells) {
-                    *row = row.wrapping_add(cell.wrapping_mul(factor));
+                    factor.add(row, *cell);
                 }
             }
-            let wanted = Wanted {
-                groups: group_indices,
-                filter,
-            };
             match self.depth {
-                Depth::Checksums => self.add_checksums(index, array, wanted),
+                Depth::Checksums => self.add_checksums(index, array, filter),
                 Depth::Statistics | Depth::Plain => {
-                    self.add_statistics(index, &Cells::new(array, look.ticks)?, wanted);
+                    self.add_statistics(index, &Cells::new(array, look.ticks)?, filter);
                 }
             }
         }
-        let mut start = 0;
-        for run in group_indices.chunk_by(|one, other| one == other) {
-            let end = start + run.len();
-            let wanted = (start..end).filter(|row| is_wanted(filter, *row));
+        for (group, rows) in &self.runs {
+            let wanted = rows.clone().filter(|row| is_wanted(filter, *row));
             let sum = wanted.fold(0_u128, |sum, row| {
                 sum.wrapping_add(row_hash(self.rows[row]))
             });
-            let checksum = &mut self.profiles[run[0]].row_checksum;
+            let checksum = &mut self.profiles[*group].row_checksum;
             *checksum = checksum.wrapping_add(sum);
-            start = end;
         }
         Ok(())
     }
@@ -270,18 +270,6 @@ impl GroupsAccumulator for Groups {
         let room = (self.cells.capacity() + self.rows.capacity()) * size_of::<u128>();
         self.profiles.capacity() * size_of::<Profiles>() + self.heap_bytes + room
     }
-}
-
-/// The groups of the rows of a batch, and which rows count.
-#[derive(Clone, Copy)]
-struct Wanted<'a> {
-    groups: &'a [usize],
-    filter: Option<&'a BooleanArray>,
-}
-
-/// The place of a column among those that count in rows, which both sides share.
-fn index_in_rows(looks: &[Look], index: usize) -> usize {
-    looks[..index].iter().filter(|look| look.in_rows).count()
 }
 
 fn is_wanted(filter: Option<&BooleanArray>, row: usize) -> bool {

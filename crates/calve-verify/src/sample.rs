@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::aggregate::Depth;
 use crate::canonical::Ticks;
 use crate::columns::{Column, Pair};
-use crate::hash::{factor, hash_cells_into, row_hash};
+use crate::hash::{Factor, hash_cells_into, row_hash};
 use crate::partition::Value;
 use crate::side::{Side, named};
 use crate::{Error, Result};
@@ -152,8 +152,9 @@ impl ScalarUDFImpl for SampledFunction {
         let mut cells = Vec::new();
         for (index, (column, ticks)) in args.args.iter().zip(self.ticks.iter()).enumerate() {
             hash_cells_into(&column.to_array(args.number_rows)?, *ticks, &mut cells)?;
+            let factor = Factor::of(index);
             for (row, cell) in rows.iter_mut().zip(&cells) {
-                *row = row.wrapping_add(cell.wrapping_mul(factor(index).into()));
+                factor.add(row, *cell);
             }
         }
         let wanted = |row: u128| (row_hash(row) >> 64) <= u128::from(self.below);

@@ -71,8 +71,8 @@ fn candidates(files: &[(i32, u64, u64)]) -> Vec<Candidate> {
         };
         Candidate {
             deletes: count_deletes(&scan),
-            scan,
-            partition: format!("p={part}"),
+            scan: Box::new(scan),
+            partition: format!("p={part}").into(),
             order: None,
         }
     });

@@ -13,7 +13,7 @@ use futures::TryStreamExt;
 use tokio::task::JoinSet;
 
 use crate::canonical::Ticks;
-use crate::hash::{factor, hash_cells_into, row_hash};
+use crate::hash::{Factor, hash_cells_into, row_hash};
 use crate::side::{Side, named, plain};
 
 /// A column that both sides have.
@@ -59,14 +59,13 @@ impl RowHasher {
         }
         for (index, (column, array)) in self.columns.iter().zip(batch.columns()).enumerate() {
             column.hash(array, &mut out.cells)?;
-            let factor = u128::from(factor(index));
-            let joins = column.joins;
-            let sums = out.rows.iter_mut().zip(&mut out.joins);
-            for ((row, join), cell) in sums.zip(&out.cells) {
-                let part = cell.wrapping_mul(factor);
-                *row = row.wrapping_add(part);
-                if joins {
-                    *join = join.wrapping_add(part);
+            let factor = Factor::of(index);
+            for (row, cell) in out.rows.iter_mut().zip(&out.cells) {
+                factor.add(row, *cell);
+            }
+            if column.joins {
+                for (join, cell) in out.joins.iter_mut().zip(&out.cells) {
+                    factor.add(join, *cell);
                 }
             }
         }
