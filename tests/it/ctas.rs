@@ -441,6 +441,10 @@ fn lakes_of_text_are_rewritten() {
     ]);
     assert_eq!(found, expected);
     check_proof(&sandbox, "csv", "a.csv", true);
+    let id = report["migration_id"].as_str().unwrap();
+    let told = sandbox.json(&["report", id, "--level", "rows", "--out", "page.html"]);
+    assert_eq!(told["before"]["files"], json!(2), "{told:#}");
+    assert!(told["checks"].as_array().unwrap().len() > 3, "{told:#}");
     sandbox.write(
         "csv/year=2024/b.csv",
         b"id,at,x\n3,2024-02-03,7\n4,later,\n",

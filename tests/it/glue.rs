@@ -738,3 +738,50 @@ fn converted_files_are_registered() {
     ");
     assert!(!plain.path().join("out").exists());
 }
+
+/// Files of a Hive-style table that lie in the folder of an Iceberg table are the Hive table's; where it is the other way
+/// round, nobody can tell whose they are.
+#[test]
+fn folders_of_hive_tables_are_no_orphans() {
+    let (server, moto) = (S3Server::with_buckets(&["lake"]), Moto::start());
+    let sandbox = sandbox_with_keys(&server, moto);
+    let database = "orphans_hive";
+    let table = format!("{database}.t");
+    moto.glue(
+        "CreateDatabase",
+        &json!({"DatabaseInput": {"Name": database}}),
+    );
+    sandbox.write("a.xml", b"<r><i><n>1</n></i></r>");
+    let xml = ["xml", "convert", "a.xml", "--row-tag", "i", "--table"];
+    sandbox.json(&[&xml[..], &[&table]].concat());
+    let shown = sandbox.json(&["show", &table]);
+    let root = shown["location"].as_str().unwrap();
+    let key = root.strip_prefix("s3://lake/").unwrap();
+    for name in ["data/lost.parquet", "hive/day=2024-01-01/a.parquet"] {
+        server.put("lake", &format!("{key}/{name}"), b"rows".to_vec());
+    }
+    let below = storage(&format!("{root}/hive/"), PARQUET);
+    create_entry(
+        moto,
+        database,
+        "below",
+        &json!({"StorageDescriptor": below}),
+    );
+    let forced = ["remove-orphans", &table, "--older-than", "0s", "--force"];
+    let report = sandbox.json(&forced);
+    assert_eq!(report["deleted_files_count"], 1, "{report:#}");
+    assert_eq!(report["kept"]["other_table"], 1, "{report:#}");
+    let rows = sandbox.json(&["sql", &format!("SELECT count(*) AS n FROM {table}")]);
+    assert_eq!(rows, json!([{"n": 1}]));
+
+    let around = storage(root.rsplit_once('/').unwrap().0, PARQUET);
+    create_entry(
+        moto,
+        database,
+        "around",
+        &json!({"StorageDescriptor": around}),
+    );
+    let refused = sandbox.run(&["remove-orphans", &table]);
+    assert!(refused.starts_with("exit 2"), "{refused}");
+    assert!(refused.contains("orphans_hive.around"), "{refused}");
+}

@@ -30,8 +30,11 @@ use crate::{Error, Result, Strategy};
 /// How much memory a run takes, unless said otherwise.
 const DEFAULT_MEMORY_BYTES: u64 = 1 << 30;
 
-/// What a run takes beside the rows: the plan, requests, parts of files on their way to the store.
+/// What a run takes beside the rows: requests, parts of files on their way to the store.
 const OVERHEAD_BYTES: u64 = 64 << 20;
+
+/// What it takes for each file: its entry in the plan and what is noted of it for the commit.
+const CANDIDATE_BYTES: u64 = 1024;
 
 /// How many small files are read at once, all groups together, unless said otherwise.
 pub(crate) const REQUESTS: usize = 64;
@@ -177,14 +180,6 @@ impl Compact {
         let order = self.strategy.order(&table.ident().to_string(), metadata)?;
         let output_spec = output_spec(&options, metadata)?;
         let snapshot = self.head(&table)?;
-        // One half is for what is read and sorted, the other for what is written.
-        let memory = self.session.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES);
-        let memory = memory.saturating_sub(OVERHEAD_BYTES).max(memory / 2) / 2;
-        let session = SessionOptions {
-            memory_bytes: Some(memory),
-            ..self.session.clone()
-        };
-        let session = Session::new(Arc::clone(&self.catalog), session)?;
         let mut provider = table_provider(&table)?;
         if metadata.format_version() >= FormatVersion::V3 {
             provider = provider.with_row_lineage()?;
@@ -192,10 +187,19 @@ impl Compact {
         let files = match &snapshot {
             Some(snapshot) => {
                 let scan = Scan::new(table.clone()).with_snapshot(Arc::clone(snapshot));
-                self.candidates(scan, &session, &table, &options).await?
+                self.candidates(scan, &table, &options).await?
             }
             None => Vec::new(),
         };
+        // One half is for what is read and sorted, the other for what is written.
+        let memory = self.session.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES);
+        let overhead = OVERHEAD_BYTES + files.len() as u64 * CANDIDATE_BYTES;
+        let memory = memory.saturating_sub(overhead).max(memory / 4) / 2;
+        let session = SessionOptions {
+            memory_bytes: Some(memory),
+            ..self.session.clone()
+        };
+        let session = Session::new(Arc::clone(&self.catalog), session)?;
         let (groups, left_alone) = plan(files, &options, output_spec.spec_id());
         let plan = Plan {
             table: self.table.clone(),
@@ -244,13 +248,13 @@ impl Compact {
     async fn candidates(
         &self,
         mut scan: Scan,
-        session: &Session,
         table: &Table,
         options: &RewriteOptions,
     ) -> Result<Vec<Candidate>> {
         if let Some(condition) = &self.condition {
+            let session = Session::new(Arc::clone(&self.catalog), self.session.clone())?;
             let provider = table_provider(table)?;
-            let filter = provider.file_filter(session, condition).await?;
+            let filter = provider.file_filter(&session, condition).await?;
             scan = scan.with_file_filter(filter);
         }
         let metadata = table.metadata();

@@ -25,6 +25,26 @@ pub enum LakeFormat {
 }
 
 impl LakeFormat {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Parquet,
+        Self::Text(TextFormat::Csv),
+        Self::Text(TextFormat::Json),
+        Self::Avro,
+        Self::Orc,
+    ];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Text(TextFormat::Csv) => "csv",
+            Self::Text(TextFormat::Json) => "json",
+            Self::Avro => "avro",
+            Self::Orc => "orc",
+        }
+    }
+
     /// What an entry of a metastore has to say of such files. Of text it says too little: its columns are looked for
     /// in the files.
     pub fn of_entries(self) -> FileFormat {

@@ -78,13 +78,16 @@ impl Render for Report {
         } else {
             snapshots.join(", ")
         };
+        let mut rewritten =
+            files_and_bytes(self.rewritten_data_files_count, self.rewritten_bytes_count);
+        if self.copied_data_files_count > 0 {
+            let copied = self.copied_data_files_count;
+            rewritten = format!("{rewritten}, {copied} of them copied without decoding");
+        }
         pairs(
             &[
                 ("snapshot", snapshots),
-                (
-                    "rewritten",
-                    files_and_bytes(self.rewritten_data_files_count, self.rewritten_bytes_count),
-                ),
+                ("rewritten", rewritten),
                 (
                     "added",
                     files_and_bytes(self.added_data_files_count, self.added_bytes_count),

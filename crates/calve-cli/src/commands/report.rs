@@ -9,7 +9,7 @@ use calve::migrate::CtasSource;
 use calve::migrate::describe::{Checked, Description, Files, Found};
 use calve::migrate::journal::Operation;
 use calve::query::LakeFormat;
-use calve::verify::{Difference, Level, Report as Proof};
+use calve::verify::{Difference, Report as Proof};
 
 use super::{Context, verify};
 use crate::flags::{OutputFormat, ReportFlags};
@@ -32,13 +32,20 @@ pub(crate) async fn report(context: &Context, flags: ReportFlags) -> anyhow::Res
     let source = compared.map(|text| SourceSettings::parse(&text, &context.settings));
     let source = source.transpose()?;
     if let Some(source) = source.clone() {
-        operation = operation.with_source(open(context, source, &catalog).await?);
+        let source = open(context, source, &catalog, found.format()).await?;
+        operation = operation.with_source(source);
     }
     let mut description = operation.await?;
     let proof = settings.level.filter(|_| found.keeps_rows()).zip(source);
     let is_proved = match proof {
         None => true,
-        Some((level, source)) => prove(context, catalog, (source, level), &mut description).await,
+        Some((level, source)) => {
+            let settings = VerifySettings {
+                format: found.format(),
+                ..VerifySettings::whole(source, description.table.clone(), level)
+            };
+            prove(context, catalog, settings, &mut description).await
+        }
     };
     let page = description.to_html();
     match &settings.out {
@@ -87,6 +94,7 @@ async fn open(
     context: &Context,
     source: SourceSettings,
     catalog: &Arc<dyn Catalog>,
+    format: LakeFormat,
 ) -> anyhow::Result<CtasSource> {
     Ok(match source {
         SourceSettings::IcebergTable(ident) => CtasSource::Table {
@@ -97,7 +105,7 @@ async fn open(
         source => CtasSource::Lake {
             source: context.open_source(source, catalog).await?,
             options: Box::new(LakeOptions::default()),
-            format: LakeFormat::Parquet,
+            format,
         },
     })
 }
@@ -106,10 +114,9 @@ async fn open(
 async fn prove(
     context: &Context,
     catalog: Arc<dyn Catalog>,
-    (source, level): (SourceSettings, Level),
+    settings: VerifySettings,
     description: &mut Description,
 ) -> bool {
-    let settings = VerifySettings::whole(source, description.table.clone(), level);
     match Box::pin(verify::prove(context, catalog, settings)).await {
         Ok(proof) => {
             description.checks.extend(checks(&proof));

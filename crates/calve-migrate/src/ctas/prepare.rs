@@ -4,10 +4,11 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::compute::SortOptions;
-use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use calve_query::{MapExec, Nanoseconds, SortKeys};
+use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
@@ -26,9 +27,7 @@ pub(super) struct Preparation {
     nanoseconds: Nanoseconds,
     /// Tells the partition of a row; nothing where the table has no partitions.
     partitions: Option<PartitionValueCalculator>,
-    /// How many keys tell the partition: the first ones.
-    partition_keys: usize,
-    /// Behind the table's columns and the partitions' keys.
+    /// Behind the table's columns and the partition's key.
     sort_keys: SortKeys,
     tally: Mutex<Tally>,
 }
@@ -61,15 +60,9 @@ impl Preparation {
         } else {
             Some(PartitionValueCalculator::try_new(spec, schema)?)
         };
-        let mut partition_keys = 0;
-        if let Some(calculator) = &partitions
-            && let arrow::datatypes::DataType::Struct(keys) = calculator.partition_arrow_type()
-        {
-            partition_keys = keys.len();
-            for (index, key) in keys.iter().enumerate() {
-                let name = format!("#partition{index}");
-                fields.push(Arc::new(Field::new(name, key.data_type().clone(), true)));
-            }
+        if partitions.is_some() {
+            let key = Field::new("#partition", DataType::UInt64, false);
+            fields.push(Arc::new(key));
         }
         let with_partitions = Arc::new(ArrowSchema::new(fields));
         let order = sort_by.order(schema)?;
@@ -79,7 +72,6 @@ impl Preparation {
             table,
             nanoseconds,
             partitions,
-            partition_keys,
             sort_keys,
         })
     }
@@ -92,11 +84,12 @@ impl Preparation {
         MapExec::new(rows, schema, Arc::new(prepare))
     }
 
-    /// The keys that tell a row's partition.
-    pub(super) fn partition_exprs(&self) -> Vec<Arc<dyn PhysicalExpr>> {
-        let first = self.table.fields().len();
-        let indices = first..first + self.partition_keys;
-        indices.map(|index| self.column(index)).collect()
+    /// The key that rows of a partition have in common: a hash of its values, since it is only there to bring them
+    /// together, and values would have to be moved and compared with each row. Two partitions of one hash would be
+    /// written by turns, each into more files.
+    pub(super) fn partition_expr(&self) -> Option<Arc<dyn PhysicalExpr>> {
+        let index = self.table.fields().len();
+        self.partitions.as_ref().map(|_| self.column(index))
     }
 
     /// Whether rows are sorted by more than their partition.
@@ -106,7 +99,7 @@ impl Preparation {
 
     /// The order of the rows: by partition, then as they are to be sorted. `None` where any will do.
     pub(super) fn ordering(&self) -> Option<LexOrdering> {
-        let by_partition = self.partition_exprs().into_iter();
+        let by_partition = self.partition_expr().into_iter();
         let by_partition = by_partition.map(|expr| PhysicalSortExpr {
             expr,
             options: SortOptions {
@@ -117,7 +110,7 @@ impl Preparation {
         LexOrdering::new(by_partition.chain(self.sort_keys.ordering()))
     }
 
-    /// The table's columns, then the keys.
+    /// The table's columns, then the partition's key, then those of the order.
     fn with_keys(&self) -> &SchemaRef {
         self.sort_keys.schema()
     }
@@ -159,7 +152,10 @@ impl Preparation {
         let mut columns = plain.columns().to_vec();
         if let Some(calculator) = &self.partitions {
             let values = calculator.calculate(&plain).map_err(external)?;
-            columns.extend(values.as_struct().columns().iter().cloned());
+            let mut hashes = vec![0; plain.num_rows()];
+            let values = values.as_struct().columns();
+            create_hashes(values, &RandomState::default(), &mut hashes)?;
+            columns.push(Arc::new(UInt64Array::from(hashes)));
         }
         columns.extend(self.sort_keys.columns(&plain)?);
         let schema = Arc::clone(self.with_keys());

@@ -36,7 +36,7 @@ fn asked(ctas: &Ctas) -> Value {
             format,
         } => json!({
             "lake": source.to_string(),
-            "format": format!("{format:?}"),
+            "format": format.as_str(),
             "partition-filter": options.partition_filter,
             "partition-types": format!("{:?}", options.partition_types),
             "recursive": format!("{:?}", options.recursive),

@@ -56,8 +56,14 @@ pub(super) async fn prepare(ctas: &Ctas) -> Result<Prepared> {
     let memory = ctas.options.session.memory_bytes;
     let memory = memory.unwrap_or(DEFAULT_MEMORY_BYTES);
     let write_bytes = (memory / 4).min(MOST_WRITE_BYTES);
+    // What is allowed is divided among all that could spill. Half of them bring rows from thread to thread and take
+    // next to nothing, so that sorts would have but one half of it.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let writers = ctas.options.session.concurrency.unwrap_or(processors);
+    let is_divided = writers > 1 && !ctas.options.partition_by.is_empty();
+    let sort_bytes = memory - write_bytes;
     let session = SessionOptions {
-        memory_bytes: Some(memory - write_bytes),
+        memory_bytes: Some(sort_bytes * if is_divided { 2 } else { 1 }),
         ..ctas.options.session.clone()
     };
     let session = Session::new(Arc::clone(&ctas.catalog), session)?;
@@ -89,7 +95,7 @@ pub(super) async fn prepare(ctas: &Ctas) -> Result<Prepared> {
         earlier,
         source_snapshot_id,
         write_bytes,
-        sort_bytes: memory - write_bytes,
+        sort_bytes,
     };
     prepared.plan.cures = cures;
     if let Some(earlier) = &prepared.earlier {

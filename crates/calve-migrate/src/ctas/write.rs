@@ -62,7 +62,7 @@ impl Output<'_> {
         let prepared = Arc::new(preparation.of(rows));
         let plan = self.distribute(prepared, preparation).map_err(wrong)?;
         let streams = execute_stream_partitioned(plan, context).map_err(wrong)?;
-        let is_clustered = !preparation.partition_exprs().is_empty();
+        let is_clustered = preparation.partition_expr().is_some();
         let memory_bytes = self.memory_bytes / self.writers.max(1);
         let permits = Arc::new(Semaphore::new(self.writers.max(1)));
         let mut writers = JoinSet::new();
@@ -102,14 +102,16 @@ impl Output<'_> {
         preparation: &Preparation,
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
         let writers = self.writers;
-        let by_partition = preparation.partition_exprs();
-        let is_partitioned = !by_partition.is_empty();
+        let by_partition = preparation.partition_expr();
+        let is_partitioned = by_partition.is_some();
         let count = rows.output_partitioning().partition_count();
-        let rows: Arc<dyn ExecutionPlan> = if is_partitioned && writers > 1 {
+        let rows: Arc<dyn ExecutionPlan> = if let Some(key) = by_partition
+            && writers > 1
+        {
             let least = writers as u64;
             let parts = (self.sort_bytes / PART_BYTES).clamp(least, least * PARTS_A_WRITER);
             let parts = usize::try_from(parts).unwrap_or(writers);
-            let partitioning = Partitioning::Hash(by_partition, parts);
+            let partitioning = Partitioning::Hash(vec![key], parts);
             Arc::new(RepartitionExec::try_new(rows, partitioning)?)
         } else if count < writers {
             Arc::new(RepartitionExec::try_new(

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use calve_base::{Location, Scheme, TableIdent};
 use calve_catalog::{Catalog, Table};
 use calve_lake::{Lake, LakeEntry, LakeOptions, Source};
+use calve_query::LakeFormat;
 use calve_table::Scan;
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
@@ -131,6 +132,16 @@ impl Found {
         &self.journal.migration().source
     }
 
+    /// What the files of the source are, where that was told.
+    pub fn format(&self) -> LakeFormat {
+        let options = &self.journal.migration().options;
+        let told = options.pointer("/asked/source/format");
+        let told = told.and_then(serde_json::Value::as_str);
+        let mut formats = LakeFormat::ALL.into_iter();
+        let format = formats.find(|format| told == Some(format.as_str()));
+        format.unwrap_or_default()
+    }
+
     /// What had the table's name before, where it is kept.
     pub fn backup(&self) -> Option<TableIdent> {
         Undo::read(&self.journal).ok()?.backup
@@ -238,8 +249,14 @@ impl DescribeMigration {
             }
             _ => match self.source.clone() {
                 Some(CtasSource::Lake {
-                    source, options, ..
-                }) => self.files_of_lake(source, *options).await.map(Some),
+                    source,
+                    options,
+                    format,
+                }) => {
+                    let mut options = *options;
+                    options.format = format.of_entries();
+                    self.files_of_lake(source, options).await.map(Some)
+                }
                 Some(CtasSource::Table { catalog, ident, .. }) => {
                     let source = catalog.load_table(&ident).await?;
                     let read = journal.migration().options["source-snapshot-id"].as_i64();
