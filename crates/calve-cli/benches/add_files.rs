@@ -199,7 +199,7 @@ fn unchanged(work: &Path, files: usize) {
     row("calve assess, again", files, &assess());
     row("calve sync, the first time", files, &sync());
     let again = sync();
-    assert_eq!(again.stdout["unchanged_files_count"], files);
+    assert_eq!(again.stdout["up_to_date"], true);
     row("calve sync, again", files, &again);
 }
 

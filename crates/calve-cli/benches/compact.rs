@@ -207,6 +207,8 @@ fn memory(files: usize, rows: usize) {
 /// The stream's files on a server that answers late.
 fn s3(files: usize, rows: usize) {
     const LATENCY_MS: u64 = 30;
+    /// How many files are read at once unless told otherwise.
+    const CONCURRENCY: f64 = 128.0;
     let work = tempfile::tempdir().unwrap();
     let server = s3::S3Server::with_buckets(&["lake"]);
     lakes::sensors(&server.root().join("lake/in"), files, rows, 58_176);
@@ -230,7 +232,7 @@ fn s3(files: usize, rows: usize) {
     row("calve compact", files, &ours);
     let requests = server.requests().len();
     #[expect(clippy::cast_precision_loss, reason = "printed with two decimals")]
-    let limit = requests as f64 * LATENCY_MS as f64 / 1000.0 / 64.0;
+    let limit = requests as f64 * LATENCY_MS as f64 / 1000.0 / CONCURRENCY;
     println!(
         "\n{requests} requests, at most {} at once. Requests take {limit:.2} s at least, calve's CPU time is {:.2} s: wall \
          time is {:.2} of the larger one. The server took {served:.2} s of CPU time on the same 2 cores.",

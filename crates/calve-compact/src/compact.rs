@@ -37,7 +37,7 @@ const OVERHEAD_BYTES: u64 = 64 << 20;
 const CANDIDATE_BYTES: u64 = 1024;
 
 /// How many small files are read at once, all groups together, unless said otherwise.
-pub(crate) const REQUESTS: usize = 64;
+pub(crate) const REQUESTS: usize = 128;
 
 /// How many bytes of them wait to be decoded, at most.
 const READ_AHEAD_BYTES: u64 = 64 << 20;

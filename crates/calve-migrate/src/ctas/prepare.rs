@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt64Array};
-use arrow::compute::SortOptions;
+use arrow::compute::{SortOptions, cast};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use calve_query::{MapExec, Nanoseconds, SortKeys};
 use datafusion::common::hash_utils::{RandomState, create_hashes};
@@ -29,6 +29,8 @@ pub(super) struct Preparation {
     partitions: Option<PartitionValueCalculator>,
     /// Behind the table's columns and the partition's key.
     sort_keys: SortKeys,
+    /// All of these as they are sorted.
+    sorted: SchemaRef,
     tally: Mutex<Tally>,
 }
 
@@ -67,7 +69,18 @@ impl Preparation {
         let with_partitions = Arc::new(ArrowSchema::new(fields));
         let order = sort_by.order(schema)?;
         let sort_keys = SortKeys::new(&order.fields, schema, &with_partitions)?;
+        let is_sorted = partitions.is_some() || !sort_keys.is_empty();
+        let sorted = sort_keys.schema().fields().iter().map(|field| {
+            let of = field.data_type();
+            let of = if is_sorted {
+                sorted_type(of)
+            } else {
+                of.clone()
+            };
+            Arc::new(field.as_ref().clone().with_data_type(of))
+        });
         Ok(Self {
+            sorted: Arc::new(ArrowSchema::new(sorted.collect::<Vec<_>>())),
             tally: Mutex::new(Tally::new(table.fields().len())),
             table,
             nanoseconds,
@@ -79,7 +92,7 @@ impl Preparation {
     /// Makes the rows of a query ready, between the query and their distribution.
     pub(super) fn of(self: &Arc<Self>, rows: Arc<dyn ExecutionPlan>) -> MapExec {
         let preparation = Arc::clone(self);
-        let schema = Arc::clone(self.with_keys());
+        let schema = Arc::clone(&self.sorted);
         let prepare = move |batch: RecordBatch| preparation.apply(&batch);
         MapExec::new(rows, schema, Arc::new(prepare))
     }
@@ -110,18 +123,15 @@ impl Preparation {
         LexOrdering::new(by_partition.chain(self.sort_keys.ordering()))
     }
 
-    /// The table's columns, then the partition's key, then those of the order.
-    fn with_keys(&self) -> &SchemaRef {
-        self.sort_keys.schema()
-    }
-
     fn column(&self, index: usize) -> Arc<dyn PhysicalExpr> {
-        Arc::new(Column::new(self.with_keys().field(index).name(), index))
+        Arc::new(Column::new(self.sorted.field(index).name(), index))
     }
 
-    /// Takes the keys off prepared rows.
+    /// Takes the keys off prepared rows, and gives their columns the table's types again.
     pub(super) fn strip(&self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let columns = batch.columns()[..self.table.fields().len()].to_vec();
+        let columns = batch.columns().iter().zip(self.table.fields());
+        let columns = columns.map(|(column, field)| cast(column, field.data_type()));
+        let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let stripped =
             RecordBatch::try_new_with_options(Arc::clone(&self.table), columns, &options);
@@ -135,7 +145,7 @@ impl Preparation {
     }
 
     fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.with_keys().fields().len());
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.sorted.fields().len());
         for (field, column) in self.table.fields().iter().zip(batch.columns()) {
             let converted = convert(column, field.data_type(), self.nanoseconds);
             columns.push(converted.map_err(|error| {
@@ -145,10 +155,11 @@ impl Preparation {
         }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let plain = RecordBatch::try_new_with_options(Arc::clone(&self.table), columns, &options)?;
-        self.tally
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .add(&plain);
+        let mut tally = Tally::new(plain.num_columns());
+        tally.add(&plain);
+        let mut all = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        all.merge(&tally);
+        drop(all);
         let mut columns = plain.columns().to_vec();
         if let Some(calculator) = &self.partitions {
             let values = calculator.calculate(&plain).map_err(external)?;
@@ -158,9 +169,24 @@ impl Preparation {
             columns.push(Arc::new(UInt64Array::from(hashes)));
         }
         columns.extend(self.sort_keys.columns(&plain)?);
-        let schema = Arc::clone(self.with_keys());
+        let schema = Arc::clone(&self.sorted);
+        for (field, column) in schema.fields().iter().zip(&mut columns) {
+            if field.data_type() != column.data_type() {
+                *column = cast(column, field.data_type())?;
+            }
+        }
         Ok(RecordBatch::try_new_with_options(
             schema, columns, &options,
         )?)
+    }
+}
+
+/// The type that rows have while they are sorted: texts and binaries are views, of which short ones are compared and
+/// moved without a look elsewhere.
+fn sorted_type(of: &DataType) -> DataType {
+    match of {
+        DataType::Utf8 => DataType::Utf8View,
+        DataType::LargeBinary => DataType::BinaryView,
+        other => other.clone(),
     }
 }

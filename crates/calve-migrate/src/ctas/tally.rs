@@ -49,6 +49,20 @@ impl Tally {
         }
     }
 
+    /// Counts other rows in.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.rows += other.rows;
+        for (own, other) in self.columns.iter_mut().zip(&other.columns) {
+            own.nulls += other.nulls;
+            own.range = match (own.range, other.range) {
+                (Some((low, high)), Some((least, greatest))) => {
+                    Some((low.min(least), high.max(greatest)))
+                }
+                (own, other) => own.or(other),
+            };
+        }
+    }
+
     /// Compares with what the written files say of themselves.
     ///
     /// # Errors
