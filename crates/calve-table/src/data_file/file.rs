@@ -157,6 +157,11 @@ impl ParquetFile {
         Ok(footer)
     }
 
+    /// Whether rows wait to be written as a row group.
+    pub(crate) fn has_rows(&self) -> bool {
+        self.rows > 0
+    }
+
     /// How many bytes it has: of a row group under way, about as many as it will have.
     pub(crate) fn bytes(&self) -> usize {
         self.writer.bytes_written() + self.row_group_bytes()
@@ -174,19 +179,20 @@ impl ParquetFile {
             .sum()
     }
 
-    /// What the row group under way takes in memory.
-    pub(crate) fn row_group_memory(&self) -> usize {
-        self.columns.iter().map(memory).sum()
-    }
-
-    /// What the largest column of the row group under way takes in memory: for a moment it is there twice.
-    pub(crate) fn column_memory(&self) -> usize {
-        self.columns.iter().map(memory).max().unwrap_or(0)
-    }
-
-    /// What waits to be uploaded.
-    pub(crate) fn held_bytes(&self) -> usize {
-        self.upload.held_bytes()
+    /// What it takes in memory.
+    pub(crate) fn memory(&self) -> Memory {
+        let mut memory = Memory {
+            held: self.upload.held_bytes(),
+            ..Memory::default()
+        };
+        for column in &self.columns {
+            // `memory_size` alone leaves out the pages that wait until their dictionary is complete.
+            let bytes = column.memory_size();
+            let bytes = bytes.max(column.get_estimated_total_bytes());
+            memory.row_group += bytes;
+            memory.largest_column = memory.largest_column.max(bytes);
+        }
+        memory
     }
 
     fn failed(&self, source: ParquetError) -> Error {
@@ -205,9 +211,15 @@ impl std::fmt::Debug for ParquetFile {
     }
 }
 
-/// `memory_size` alone leaves out the pages that wait until their dictionary is complete.
-fn memory(column: &ArrowColumnWriter) -> usize {
-    column.memory_size().max(column.get_estimated_total_bytes())
+/// What a file takes in memory, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Memory {
+    /// The row group under way.
+    pub(crate) row_group: usize,
+    /// Its largest column, which is there twice for a moment.
+    pub(crate) largest_column: usize,
+    /// What waits to be uploaded.
+    pub(crate) held: usize,
 }
 
 /// Bytes of a file that were not handed to the store yet.

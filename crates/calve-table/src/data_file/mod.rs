@@ -34,6 +34,7 @@ use iceberg::spec::{
 use uuid::Uuid;
 
 use self::conform::conform;
+use self::file::Memory;
 pub(crate) use self::file::ParquetFile;
 use self::nan_counts::NanColumns;
 pub use self::parquet::DEFAULT_TARGET_FILE_BYTES;
@@ -312,10 +313,8 @@ impl DataFileWriter {
     /// What the open files take in memory, in bytes: row groups under way, and what waits to be uploaded. At most what
     /// [`DataFileWriter::with_memory_bytes`] says, and one part of an upload ([`PART_BYTES`]), between calls.
     pub fn memory_in_use(&self) -> usize {
-        let files = self.open.values();
-        files
-            .map(|file| file.parquet.row_group_memory() + file.parquet.held_bytes())
-            .sum()
+        let memory = self.open.values().map(|file| file.parquet.memory());
+        memory.map(|memory| memory.row_group + memory.held).sum()
     }
 
     /// Takes the descriptions of the files that were ended since the last call.
@@ -377,24 +376,25 @@ impl DataFileWriter {
     /// that is too much, files are ended.
     async fn bound_memory(&mut self) -> Result<()> {
         loop {
-            let (mut row_groups, mut column, mut held) = (0, 0, 0);
-            for OpenFile { parquet, .. } in self.open.values() {
-                row_groups += parquet.row_group_memory();
-                column = column.max(parquet.column_memory());
-                held += parquet.held_bytes();
+            let mut all = Memory::default();
+            for file in self.open.values() {
+                let memory = file.parquet.memory();
+                all.row_group += memory.row_group;
+                all.largest_column = all.largest_column.max(memory.largest_column);
+                all.held += memory.held;
             }
             // A part is what any upload takes.
-            held = held.saturating_sub(PART_BYTES);
-            if row_groups + column + held <= self.memory_bytes {
+            let held = all.held.saturating_sub(PART_BYTES);
+            if all.row_group + all.largest_column + held <= self.memory_bytes {
                 return Ok(());
             }
             if held > self.memory_bytes / 2 {
-                self.end_largest(ParquetFile::held_bytes).await?;
+                self.end_largest(|file| file.memory().held).await?;
                 continue;
             }
             let files = self.open.values_mut().map(|file| &mut file.parquet);
-            match files.max_by_key(|file| file.row_group_memory()) {
-                Some(largest) if largest.row_group_memory() > 0 => largest.end_row_group().await?,
+            match files.max_by_key(|file| file.memory().row_group) {
+                Some(largest) if largest.has_rows() => largest.end_row_group().await?,
                 _ => return Ok(()),
             }
         }
