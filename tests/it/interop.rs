@@ -65,6 +65,12 @@ const QUERIES: &[(&str, &str)] = &[
     ("db.vehicles", "SELECT * FROM {table}"),
     ("db.swapped", "SELECT * FROM {table}"),
     ("db.compacted", "SELECT * FROM {table}"),
+    ("db.copied", "SELECT * FROM {table}"),
+    (
+        "db.copied",
+        "SELECT make FROM {table} WHERE county = 'King'",
+    ),
+    ("db.columnar", "SELECT * FROM {table}"),
 ];
 
 /// Tables of each kind, which Java appends to and rewrites.
@@ -77,9 +83,50 @@ const CHANGED: &[&str] = &[
     "db.followed",
     "db.vehicles",
     "db.swapped",
+    "db.copied",
+    "db.columnar",
 ];
 
 /// Tables that others than `add-files` make.
+/// Files whose row groups are put together as they are.
+fn make_copied(sandbox: &Sandbox) {
+    for _ in 0..6 {
+        sandbox.json(&[
+            "xml",
+            "convert",
+            &fixture("xml/vehicles.xml"),
+            "--row-tag",
+            "response/row/row",
+            "--table",
+            "db.copied",
+        ]);
+    }
+    let least = "row-group-copy.min-row-group-bytes=1";
+    let report = sandbox.json(&["compact", "db.copied", "--option", least]);
+    assert_eq!(report["copied_data_files_count"], 6, "{report:#}");
+}
+
+/// ORC of many types, in two files.
+const WRITE_ORC: &str = r#"
+import datetime, decimal, os, sys
+import pyarrow as pa, pyarrow.orc as orc
+os.makedirs(sys.argv[1])
+for number in range(2):
+    some = lambda value: [None if i % 7 == 3 else value(i) for i in range(number * 100, number * 100 + 100)]
+    orc.write_table(pa.table({
+        "id": pa.array(range(number * 100, number * 100 + 100), pa.int64()),
+        "text": pa.array(some(lambda i: f"text {i}")),
+        "price": pa.array(some(lambda i: decimal.Decimal(i).scaleb(-2)), pa.decimal128(12, 2)),
+        "day": pa.array(some(lambda i: datetime.date(2024, 1, 1) + datetime.timedelta(days=i))),
+        "seen": pa.array(some(lambda i: i * 10**9 + i), pa.timestamp("us", "UTC")),
+        "ratio": pa.array(some(lambda i: i / 7)),
+        "flag": pa.array(some(lambda i: i % 2 == 0)),
+        "tags": pa.array(some(lambda i: [f"t{k}" for k in range(1 + i % 3)])),
+        "inner": pa.array(some(lambda i: {"a": i, "b": f"b{i}"})),
+    }), f"{sys.argv[1]}/{number}.orc")
+print("{}")
+"#;
+
 fn make_migrated(sandbox: &Sandbox) {
     let run = |arguments: &[&str]| sandbox.json(arguments);
     let widened = fixture("drift/widened");
@@ -136,6 +183,12 @@ fn make_migrated(sandbox: &Sandbox) {
         ]);
     }
     run(&["compact", "db.compacted"]);
+    make_copied(sandbox);
+    let lake = sandbox.path().join("orc").display().to_string();
+    python::run(WRITE_ORC, &[&lake]);
+    run(&["ctas", "orc", "--format", "orc", "--table", "db.columnar"]);
+    let proof = ["verify", "orc", "--format", "orc", "--table", "db.columnar"];
+    run(&[&proof[..], &["--level", "rows"]].concat());
     run(&["add-files", &widened, "--table", "db.swapped"]);
     run(&["ctas", &widened, "--table", "db.shadow"]);
     run(&["swap", "db.swapped", "db.shadow"]);
