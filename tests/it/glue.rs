@@ -758,7 +758,7 @@ fn folders_of_hive_tables_are_no_orphans() {
     let root = shown["location"].as_str().unwrap();
     let key = root.strip_prefix("s3://lake/").unwrap();
     for name in ["data/lost.parquet", "hive/day=2024-01-01/a.parquet"] {
-        server.put("lake", &format!("{key}/{name}"), b"rows".to_vec());
+        server.put("lake", &format!("{key}/{name}"), b"rows");
     }
     let below = storage(&format!("{root}/hive/"), PARQUET);
     create_entry(

@@ -189,15 +189,15 @@ fn spark(files: usize, rows: usize) {
     );
 }
 
-/// Peak memory at a tenth of the files and at all of them.
+/// Peak memory with a tenth of the files, with a tenth of them that have all the rows, and with all of them.
 fn memory(files: usize, rows: usize) {
     header("compact, peak memory by number of files");
-    for count in [files / 10, files] {
+    for (count, rows) in [(files / 10, rows), (files / 10, rows * 10), (files, rows)] {
         let work = tempfile::tempdir().unwrap();
         let lake = stream(work.path(), count, rows);
         add(work.path(), &lake);
         row(
-            "calve compact --memory 256MB",
+            &format!("calve compact --memory 256MB, {rows} rows a file"),
             count,
             &calve(work.path(), &["--memory", "256MB", "compact", TABLE]),
         );

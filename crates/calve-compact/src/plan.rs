@@ -256,7 +256,7 @@ fn by_partition(files: Vec<Candidate>, output_spec_id: i32) -> Vec<Vec<Candidate
                 (None, Some(_)) => Ordering::Greater,
                 (None, None) => Ordering::Equal,
             };
-            let place = |file: &Candidate| (file.scan.spec_id, file.partition.clone());
+            let place = |file: &Candidate| (file.scan.spec_id, Arc::clone(&file.partition));
             let by_place = if left.scan.spec_id == output_spec_id {
                 Ordering::Equal
             } else {
@@ -272,7 +272,7 @@ fn by_partition(files: Vec<Candidate>, output_spec_id: i32) -> Vec<Vec<Candidate
         let first = files.first();
         first.map(|file| {
             let is_current = file.scan.spec_id == output_spec_id;
-            (is_current, file.partition.clone())
+            (is_current, Arc::clone(&file.partition))
         })
     });
     partitions

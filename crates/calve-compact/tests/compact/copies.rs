@@ -238,11 +238,12 @@ async fn rows_are_encoded_where_that_makes_a_difference() {
         let rows = nested(number, 50);
         let ratio = rows.schema().index_of("ratio").unwrap();
         let mut columns = rows.columns().to_vec();
-        columns[ratio] = Arc::new(Float64Array::from_iter((0..50).map(|at| match at {
+        let ratios = (0..50).map(|at| match at {
             0 => None,
             1 if number == 3 => Some(f64::NAN),
             _ => Some(f64::from(at)),
-        })));
+        });
+        columns[ratio] = Arc::new(ratios.collect::<Float64Array>());
         let rows = RecordBatch::try_new(rows.schema(), columns).unwrap();
         ingest_file(&home, number, rows, (v2, None)).await;
     }

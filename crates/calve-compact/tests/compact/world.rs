@@ -13,8 +13,8 @@ use calve_compact::Compact;
 use calve_migrate::Ingest;
 use calve_query::{Session, SessionOptions, table_provider};
 use calve_table::{
-    Append, DataFileWriter, DeleteKey, Entry, Error, ManifestRoller, PartitionBy,
-    PositionDeleteWriter, ReplaceFiles, Scan, Transaction, new_snapshot_id,
+    Append, DataFileWriter, DeleteFile, DeleteKey, Entry, Error, ManifestRoller, PartitionBy,
+    PositionDeleteWriter, ReplaceFiles, Scan, ScanFile, Transaction, new_snapshot_id,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::{
@@ -297,15 +297,12 @@ impl World {
             if positions.is_empty() {
                 continue;
             }
-            let vectors = file.deletes.iter();
-            let vectors = vectors.filter(|delete| delete.file.is_deletion_vector());
-            let vectors: Vec<_> = vectors.collect();
-            for vector in &vectors {
+            for vector in vectors(&file) {
                 for (_, old) in provider.deleted_positions(vector).await.unwrap() {
                     positions |= old;
                 }
             }
-            seen.insert(path.clone(), vectors.iter().map(|it| it.key()).collect());
+            seen.insert(path.clone(), vectors(&file).map(|it| it.key()).collect());
             let partition = &file.file.partition;
             let made = writer.write_vectors(partition, &[(path, positions)]).await;
             for file in made.unwrap() {
@@ -330,25 +327,7 @@ impl World {
         let committed = Transaction::new(Arc::clone(&self.catalog), view)
             .with_snapshot(replace)
             .with_revalidation(Arc::new(move |_, now| {
-                let mut missing = seen.clone();
-                Box::pin(async move {
-                    let mut files = Scan::new(now).plan().await?;
-                    while let Some(file) = files.try_next().await? {
-                        let vectors = file.deletes.iter();
-                        let vectors = vectors.filter(|delete| delete.file.is_deletion_vector());
-                        let vectors: HashSet<DeleteKey> = vectors.map(|it| it.key()).collect();
-                        if missing.get(&file.file.path) == Some(&vectors) {
-                            missing.remove(&file.file.path);
-                        }
-                    }
-                    if missing.is_empty() {
-                        return Ok(());
-                    }
-                    Err(Error::FilesGone {
-                        count: missing.len() as u64,
-                        first: missing.into_keys().collect(),
-                    })
-                })
+                Box::pin(check_vectors(now, seen.clone()))
             }))
             .await;
         match committed {
@@ -421,6 +400,32 @@ impl World {
         let scan = Scan::new(self.table().await);
         scan.delete_files().await.unwrap().len()
     }
+}
+
+fn vectors(file: &ScanFile) -> impl Iterator<Item = &Arc<DeleteFile>> {
+    let deletes = file.deletes.iter();
+    deletes.filter(|delete| delete.file.is_deletion_vector())
+}
+
+/// Refuses vectors of data files that have others than were seen, or are gone.
+async fn check_vectors(
+    now: Table,
+    mut seen: HashMap<String, HashSet<DeleteKey>>,
+) -> Result<(), Error> {
+    let mut files = Scan::new(now).plan().await?;
+    while let Some(file) = files.try_next().await? {
+        let vectors: HashSet<DeleteKey> = vectors(&file).map(|it| it.key()).collect();
+        if seen.get(&file.file.path) == Some(&vectors) {
+            seen.remove(&file.file.path);
+        }
+    }
+    if seen.is_empty() {
+        return Ok(());
+    }
+    Err(Error::FilesGone {
+        count: seen.len() as u64,
+        first: seen.into_keys().collect(),
+    })
 }
 
 /// The ids of the rows of a data file, deleted ones included.
