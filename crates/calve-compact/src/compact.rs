@@ -30,8 +30,8 @@ use crate::{Error, Result, Strategy};
 /// How much memory a run takes, unless said otherwise.
 const DEFAULT_MEMORY_BYTES: u64 = 1 << 30;
 
-/// What a run takes beside the rows: requests, parts of files on their way to the store.
-const OVERHEAD_BYTES: u64 = 64 << 20;
+/// What a run takes beside the rows: requests, parts of files on their way to the store, what the allocator keeps.
+const OVERHEAD_BYTES: u64 = 128 << 20;
 
 /// What it takes for each file: its entry in the plan and what is noted of it for the commit.
 const CANDIDATE_BYTES: u64 = 1024;
