@@ -87,19 +87,23 @@ const CHANGED: &[&str] = &[
     "db.columnar",
 ];
 
-/// Tables that others than `add-files` make.
+/// Rows of a nested document, behind those that the table has.
+fn convert_vehicles(sandbox: &Sandbox, table: &str) {
+    sandbox.json(&[
+        "xml",
+        "convert",
+        &fixture("xml/vehicles.xml"),
+        "--row-tag",
+        "response/row/row",
+        "--table",
+        table,
+    ]);
+}
+
 /// Files whose row groups are put together as they are.
 fn make_copied(sandbox: &Sandbox) {
     for _ in 0..6 {
-        sandbox.json(&[
-            "xml",
-            "convert",
-            &fixture("xml/vehicles.xml"),
-            "--row-tag",
-            "response/row/row",
-            "--table",
-            "db.copied",
-        ]);
+        convert_vehicles(sandbox, "db.copied");
     }
     let least = "row-group-copy.min-row-group-bytes=1";
     let report = sandbox.json(&["compact", "db.copied", "--option", least]);
@@ -127,6 +131,7 @@ for number in range(2):
 print("{}")
 "#;
 
+/// Tables that others than `add-files` make.
 fn make_migrated(sandbox: &Sandbox) {
     let run = |arguments: &[&str]| sandbox.json(arguments);
     let widened = fixture("drift/widened");
@@ -160,15 +165,7 @@ fn make_migrated(sandbox: &Sandbox) {
     fs_err::remove_file(sandbox.path().join("lake/day=2024-01-01/part-0.parquet")).unwrap();
     let flags = ["--on-changed", "replace", "--on-deleted", "remove"];
     run(&[&follow[..], &flags].concat());
-    run(&[
-        "xml",
-        "convert",
-        &fixture("xml/vehicles.xml"),
-        "--row-tag",
-        "response/row/row",
-        "--table",
-        "db.vehicles",
-    ]);
+    convert_vehicles(sandbox, "db.vehicles");
     for number in 0..6 {
         let text = format!("<r><i><n>{number}</n></i></r>");
         sandbox.write("a.xml", text.as_bytes());
