@@ -6,7 +6,7 @@ mod union;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use calve_base::{Location, Stage};
 use calve_lake::footer::FooterReader;
@@ -15,7 +15,7 @@ use calve_parquet::{HiveColumn, SchemaCache, SchemaUnion, TypePolicy};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::datasource::TableType;
-use datafusion::error::Result as DataFusionResult;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{StreamExt, TryStreamExt};
@@ -196,6 +196,28 @@ impl LakeTable {
         })
     }
 
+    /// The same table with the texts and binaries of its top level as views. Short ones are compared and moved without
+    /// a look elsewhere, and those of a file's dictionary are not copied; few other kinds of arrays are as quick to
+    /// sort.
+    ///
+    /// # Errors
+    /// When a partition value is not of its key's type.
+    pub fn with_views(mut self) -> Result<Self> {
+        let columns = self.scan.columns.as_ref().clone().with_views();
+        let mut last: Option<(Arc<Constants>, Arc<Constants>)> = None;
+        for file in &mut self.files {
+            let before = Arc::clone(&file.constants);
+            // Files of one partition share its values.
+            file.constants = match &last {
+                Some((known, views)) if Arc::ptr_eq(known, &before) => Arc::clone(views),
+                _ => Arc::new(of_columns(&before, columns.arrow())?),
+            };
+            last = Some((before, Arc::clone(&file.constants)));
+        }
+        self.scan = Arc::new(ScanTable::new(columns, self.scan.storage.clone()));
+        Ok(self)
+    }
+
     /// The lake's folder or file.
     pub fn root(&self) -> &Location {
         &self.root
@@ -257,6 +279,17 @@ impl LakeTable {
         }
         Ok(())
     }
+}
+
+/// Partition values in the types of the columns.
+fn of_columns(values: &Constants, columns: &Schema) -> Result<Constants> {
+    let values = values.iter().map(|(name, value)| {
+        let of = columns
+            .field_with_name(name)
+            .map_err(DataFusionError::from)?;
+        Ok((name.clone(), value.cast_to(of.data_type())?))
+    });
+    Ok(values.collect::<DataFusionResult<_>>()?)
 }
 
 type PartitionValues = Arc<[Option<Literal>]>;

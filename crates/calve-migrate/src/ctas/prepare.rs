@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::compute::{SortOptions, cast};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
+use arrow::error::ArrowError;
 use calve_query::{MapExec, Nanoseconds, SortKeys};
 use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::error::{DataFusionError, Result};
@@ -14,7 +15,7 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use iceberg::arrow::PartitionValueCalculator;
-use iceberg::spec::TableMetadata;
+use iceberg::spec::{TableMetadata, Transform};
 
 use super::rows::convert;
 use super::tally::Tally;
@@ -31,6 +32,8 @@ pub(super) struct Preparation {
     sort_keys: SortKeys,
     /// All of these as they are sorted.
     sorted: SchemaRef,
+    /// The places of the table's columns that partitions and keys are computed of.
+    computed: Vec<usize>,
     tally: Mutex<Tally>,
 }
 
@@ -69,16 +72,18 @@ impl Preparation {
         let with_partitions = Arc::new(ArrowSchema::new(fields));
         let order = sort_by.order(schema)?;
         let sort_keys = SortKeys::new(&order.fields, schema, &with_partitions)?;
-        let is_sorted = partitions.is_some() || !sort_keys.is_empty();
         let sorted = sort_keys.schema().fields().iter().map(|field| {
-            let of = field.data_type();
-            let of = if is_sorted {
-                sorted_type(of)
-            } else {
-                of.clone()
-            };
+            let of = sorted_type(field.data_type());
             Arc::new(field.as_ref().clone().with_data_type(of))
         });
+        let is_computed = |id: i32| {
+            let mut keys = order.fields.iter();
+            spec.fields().iter().any(|field| field.source_id == id)
+                || keys.any(|key| key.source_id == id && key.transform != Transform::Identity)
+        };
+        let columns = schema.as_struct().fields().iter().enumerate();
+        let computed = columns.filter(|(_, field)| is_computed(field.id));
+        let computed = computed.map(|(place, _)| place).collect();
         Ok(Self {
             sorted: Arc::new(ArrowSchema::new(sorted.collect::<Vec<_>>())),
             tally: Mutex::new(Tally::new(table.fields().len())),
@@ -86,6 +91,7 @@ impl Preparation {
             nanoseconds,
             partitions,
             sort_keys,
+            computed,
         })
     }
 
@@ -127,15 +133,10 @@ impl Preparation {
         Arc::new(Column::new(self.sorted.field(index).name(), index))
     }
 
-    /// Takes the keys off prepared rows, and gives their columns the table's types again.
+    /// Takes the keys off prepared rows.
     pub(super) fn strip(&self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let columns = batch.columns().iter().zip(self.table.fields());
-        let columns = columns.map(|(column, field)| cast(column, field.data_type()));
-        let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let stripped =
-            RecordBatch::try_new_with_options(Arc::clone(&self.table), columns, &options);
-        Ok(stripped?)
+        let columns: Vec<usize> = (0..self.table.fields().len()).collect();
+        Ok(batch.project(&columns)?)
     }
 
     /// What was counted of the rows that went through.
@@ -146,21 +147,20 @@ impl Preparation {
 
     fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.sorted.fields().len());
-        for (field, column) in self.table.fields().iter().zip(batch.columns()) {
-            let converted = convert(column, field.data_type(), self.nanoseconds);
+        let fields = self.table.fields().iter().zip(self.sorted.fields());
+        for ((field, sorted), column) in fields.zip(batch.columns()) {
+            let converted = self.convert(column, field.data_type(), sorted.data_type());
             columns.push(converted.map_err(|error| {
                 let problem = format!("column `{}`: {error}", field.name());
                 DataFusionError::Execution(problem)
             })?);
         }
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let plain = RecordBatch::try_new_with_options(Arc::clone(&self.table), columns, &options)?;
-        let mut tally = Tally::new(plain.num_columns());
-        tally.add(&plain);
+        let mut tally = Tally::new(columns.len());
+        tally.add(&columns, batch.num_rows());
         let mut all = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         all.merge(&tally);
         drop(all);
-        let mut columns = plain.columns().to_vec();
+        let plain = self.plain(&columns, batch.num_rows())?;
         if let Some(calculator) = &self.partitions {
             let values = calculator.calculate(&plain).map_err(external)?;
             let mut hashes = vec![0; plain.num_rows()];
@@ -169,16 +169,45 @@ impl Preparation {
             columns.push(Arc::new(UInt64Array::from(hashes)));
         }
         columns.extend(self.sort_keys.columns(&plain)?);
-        let schema = Arc::clone(&self.sorted);
-        for (field, column) in schema.fields().iter().zip(&mut columns) {
+        for (field, column) in self.sorted.fields().iter().zip(&mut columns) {
             if field.data_type() != column.data_type() {
                 *column = cast(column, field.data_type())?;
             }
         }
-        Ok(RecordBatch::try_new_with_options(
-            schema, columns, &options,
-        )?)
+        with_rows(Arc::clone(&self.sorted), columns, batch.num_rows())
     }
+
+    /// A column in the type that rows are sorted in, which has the values of the table's.
+    fn convert(
+        &self,
+        column: &ArrayRef,
+        table: &DataType,
+        sorted: &DataType,
+    ) -> std::result::Result<ArrayRef, ArrowError> {
+        if column.data_type() == sorted {
+            return Ok(Arc::clone(column));
+        }
+        let converted = convert(column, table, self.nanoseconds)?;
+        cast(&converted, sorted)
+    }
+
+    /// The table's columns, in its types where something is computed of them.
+    fn plain(&self, columns: &[ArrayRef], rows: usize) -> Result<RecordBatch> {
+        let mut fields = self.sorted.fields()[..columns.len()].to_vec();
+        let mut columns = columns.to_vec();
+        for place in &self.computed {
+            let field = &self.table.fields()[*place];
+            columns[*place] = cast(&columns[*place], field.data_type())?;
+            fields[*place] = Arc::clone(field);
+        }
+        with_rows(Arc::new(ArrowSchema::new(fields)), columns, rows)
+    }
+}
+
+fn with_rows(schema: SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let batch = RecordBatch::try_new_with_options(schema, columns, &options);
+    Ok(batch?)
 }
 
 /// The type that rows have while they are sorted: texts and binaries are views, of which short ones are compared and

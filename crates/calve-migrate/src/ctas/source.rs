@@ -173,6 +173,7 @@ impl Opened {
                     nanoseconds: ctas.options.nanoseconds,
                 };
                 let table = Box::pin(cured_lake_provider(&lake, cures)).await?;
+                let table = table.with_views()?;
                 let files = table.files().map(|(file, rows)| (file, Some(rows)));
                 let files = source_files(files);
                 let schema = table.iceberg_schema().clone();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{max, min};
 use arrow::datatypes::{
     DataType, Date32Type, Int32Type, Int64Type, Time64MicrosecondType, TimeUnit,
@@ -35,10 +35,10 @@ impl Tally {
         }
     }
 
-    /// Counts a batch.
-    pub(super) fn add(&mut self, batch: &RecordBatch) {
-        self.rows += batch.num_rows() as u64;
-        for (tally, column) in self.columns.iter_mut().zip(batch.columns()) {
+    /// Counts the columns of some rows.
+    pub(super) fn add(&mut self, columns: &[ArrayRef], rows: usize) {
+        self.rows += rows as u64;
+        for (tally, column) in self.columns.iter_mut().zip(columns) {
             tally.nulls += column.null_count() as u64;
             if let Some((least, greatest)) = range(column) {
                 tally.range = Some(match tally.range {

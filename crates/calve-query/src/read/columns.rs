@@ -19,13 +19,14 @@ use crate::{Error, Result};
 const FIELD_ID: &str = "PARQUET:field_id";
 
 /// A table's columns, as files are read by them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TableColumns {
     schema: Arc<Schema>,
     arrow: SchemaRef,
     mapping: Option<NameMapping>,
     /// How types are read that no table holds; not at all when `None`.
     cures: Option<Cures>,
+    has_views: bool,
 }
 
 /// Where a column of the table comes from.
@@ -50,6 +51,7 @@ impl TableColumns {
             arrow,
             mapping,
             cures: None,
+            has_views: false,
         })
     }
 
@@ -57,6 +59,28 @@ impl TableColumns {
     pub(crate) fn with_cures(mut self, cures: Option<Cures>) -> Self {
         self.cures = cures;
         self
+    }
+
+    /// Has texts and binaries of the top level as views.
+    pub(crate) fn with_views(mut self) -> Self {
+        let fields = self.arrow.fields().iter().map(|field| {
+            let of = match field.data_type() {
+                DataType::Utf8 => DataType::Utf8View,
+                DataType::LargeBinary => DataType::BinaryView,
+                other => other.clone(),
+            };
+            field.as_ref().clone().with_data_type(of)
+        });
+        let fields: Vec<Field> = fields.collect();
+        let metadata = self.arrow.metadata().clone();
+        self.arrow = Arc::new(ArrowSchema::new_with_metadata(fields, metadata));
+        self.has_views = true;
+        self
+    }
+
+    /// Whether texts and binaries of the top level are views.
+    pub(crate) fn has_views(&self) -> bool {
+        self.has_views
     }
 
     /// The table's schema in Arrow, with field ids.
@@ -391,7 +415,7 @@ fn cured(file: &DataType, table: &DataType, cures: &Cures) -> Option<Conversion>
         (T::Decimal256(_, from), T::Decimal128(_, to)) if from == to => {
             Some(Conversion::Cast(table.clone()))
         }
-        (T::Interval(_), T::Utf8) => Some(Conversion::Cast(table.clone())),
+        (T::Interval(_), T::Utf8 | T::Utf8View) => Some(Conversion::Cast(table.clone())),
         _ => None,
     }
 }
@@ -421,10 +445,15 @@ fn leaf(file: &DataType, table: &DataType) -> Option<Conversion> {
             | T::Decimal256(precision, scale),
             T::Decimal128(wider, table_scale),
         ) => scale == table_scale && precision <= wider,
-        (T::Utf8 | T::LargeUtf8 | T::Utf8View, T::Utf8 | T::LargeBinary) => true,
         (
-            T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_),
-            T::Utf8 | T::LargeBinary,
+            T::Utf8
+            | T::LargeUtf8
+            | T::Utf8View
+            | T::Binary
+            | T::LargeBinary
+            | T::BinaryView
+            | T::FixedSizeBinary(_),
+            T::Utf8 | T::Utf8View | T::LargeBinary | T::BinaryView,
         ) => true,
         (T::Date64, T::Date32) => true,
         (T::Date32, T::Timestamp(_, None)) => true,

@@ -64,7 +64,7 @@ impl Conversion {
     pub(crate) fn apply(&self, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         match self {
             Self::Same => Ok(Arc::clone(array)),
-            Self::Cast(data_type) => cast_with_options(array, data_type, &STRICT),
+            Self::Cast(data_type) => cast(array, data_type),
             Self::Instant(data_type) => instant(array, data_type),
             Self::Coarser(data_type, truncates) => coarser(array, data_type, *truncates),
             Self::Zoned(data_type, zone) => zoned(array, data_type, *zone),
@@ -119,6 +119,17 @@ impl Conversion {
             }
         }
     }
+}
+
+/// Views are made in two steps, so that a value is turned into a text or a binary alike, whatever holds it then.
+fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+    let plain = match to {
+        DataType::Utf8View => &DataType::Utf8,
+        DataType::BinaryView => &DataType::LargeBinary,
+        _ => return cast_with_options(array, to, &STRICT),
+    };
+    let plain = cast_with_options(array, plain, &STRICT)?;
+    cast_with_options(&plain, to, &STRICT)
 }
 
 /// Times are counted in UTC on both sides, whatever time zone they are shown in. Arrow's own cast

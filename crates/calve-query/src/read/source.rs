@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use calve_base::Location;
 use calve_lake::footer::FooterReader;
 use calve_storage::Storage;
@@ -28,6 +28,7 @@ use datafusion::physical_plan::{DisplayFormatType, PhysicalExpr};
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
+use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::ParquetMetaData;
 
 use super::adapter::{Constants, FileAdapterFactory};
@@ -96,6 +97,28 @@ impl ScanTable {
     pub(crate) fn with_lineage(mut self) -> Self {
         self.has_lineage = true;
         self
+    }
+
+    /// The table's schema, its names marked, as a file is read by it: where texts and binaries are to be views, also
+    /// those of the file's own names, by which DataFusion finds what to decode so.
+    fn marked_for(&self, footer: &ParquetMetaData) -> Result<SchemaRef> {
+        if !self.columns.has_views() {
+            return Ok(Arc::clone(&self.marked));
+        }
+        let file = footer.file_metadata();
+        let file = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
+        let views = file.fields().iter().filter_map(|field| {
+            let of = match field.data_type() {
+                DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
+                DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
+                _ => return None,
+            };
+            Some(Arc::new(Field::new(field.name(), of, true)))
+        });
+        let fields = self.marked.fields().iter().cloned();
+        Ok(Arc::new(Schema::new(
+            fields.chain(views).collect::<Vec<_>>(),
+        )))
     }
 
     /// Reads the footer of a file of the table.
@@ -177,9 +200,10 @@ impl TableSource {
     fn for_file(
         &self,
         reader: StoreReader,
+        footer: &ParquetMetaData,
         projection: &ProjectionExprs,
     ) -> Result<Arc<dyn FileSource>> {
-        let schema = Arc::clone(&self.table.marked);
+        let schema = self.table.marked_for(footer)?;
         let mut source = ParquetSource::new(TableSchema::from_file_schema(schema))
             .with_table_parquet_options(self.template.table_parquet_options().clone())
             .with_parquet_file_reader_factory(Arc::new(FileReaderFactory::new(reader)));
@@ -367,12 +391,15 @@ impl TableOpener {
             }
         }
         let stream = match reader.bytes().filter(|_| self.reads_directly(scan)) {
-            Some(bytes) => self.direct.rows(bytes, footer, &scan.constants)?,
+            Some(bytes) => {
+                let footer = Arc::clone(&footer);
+                self.direct.rows(bytes, footer, &scan.constants)?
+            }
             None => None,
         };
         let stream = match stream {
             Some(rows) => unpanicked(stream::iter(rows)).boxed(),
-            None => self.scan(file, scan, reader, &projection)?,
+            None => self.scan(file, scan, (reader, &footer), &projection)?,
         };
         let stream = match lineage {
             Some(mut lineage) => stream
@@ -401,14 +428,14 @@ impl TableOpener {
         &self,
         file: PartitionedFile,
         scan: &ScanFile,
-        reader: StoreReader,
+        (reader, footer): (StoreReader, &ParquetMetaData),
         projection: &ProjectionExprs,
     ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         // Rows that are deleted do not count, and only the scan around this one knows how many are.
         let limit = self.limit.filter(|_| scan.deletes.is_empty());
         let columns = Arc::clone(&self.source.table.columns);
         let adapter = FileAdapterFactory::new(columns, Arc::clone(&scan.constants));
-        let source = self.source.for_file(reader, projection)?;
+        let source = self.source.for_file(reader, footer, projection)?;
         let config =
             FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::clone(&source))
                 .with_file(file)

@@ -6,7 +6,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, StructArray, new_null_array,
 };
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use arrow::util::display::FormatOptions;
 
 use super::DataError;
@@ -18,7 +18,8 @@ const STRICT: CastOptions<'static> = CastOptions {
 };
 
 /// Brings a batch into the table's shape: columns are found by name, missing ones are null, and
-/// values are cast where that loses nothing.
+/// values are cast where that loses nothing. Texts and binaries of the top level that are views stay views: they are
+/// encoded alike.
 ///
 /// # Errors
 /// When the batch has a column that the table lacks, lacks one that the table requires, has a null in
@@ -36,8 +37,31 @@ pub(super) fn conform(batch: &RecordBatch, target: &SchemaRef) -> Result<RecordB
         check_nulls(field.name(), field, column)?;
     }
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(SchemaRef::clone(target), columns, &options)
+    RecordBatch::try_new_with_options(with_types_of(&columns, target), columns, &options)
         .map_err(|source| DataError::Arrow { source })
+}
+
+/// The schema with the types that columns have.
+pub(super) fn with_types_of(columns: &[ArrayRef], schema: &SchemaRef) -> SchemaRef {
+    let mut fields = schema.fields().iter().zip(columns);
+    if fields.all(|(field, column)| field.data_type() == column.data_type()) {
+        return SchemaRef::clone(schema);
+    }
+    let fields = schema.fields().iter().zip(columns).map(|(field, column)| {
+        let of = column.data_type().clone();
+        field.as_ref().clone().with_data_type(of)
+    });
+    let fields: Vec<Field> = fields.collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+}
+
+/// The type whose values these are views of.
+pub(super) fn viewed(view: &DataType) -> Option<DataType> {
+    match view {
+        DataType::Utf8View => Some(DataType::Utf8),
+        DataType::BinaryView => Some(DataType::LargeBinary),
+        _ => None,
+    }
 }
 
 /// Finds the fields of the target among those that are there.
@@ -62,7 +86,12 @@ fn children(
         let place = fields
             .iter()
             .position(|field| field.name() == wanted.name());
+        let is_view = |place: usize| {
+            path.is_empty()
+                && viewed(columns[place].data_type()).as_ref() == Some(wanted.data_type())
+        };
         found.push(match place {
+            Some(place) if is_view(place) => ArrayRef::clone(&columns[place]),
             Some(place) => array(&name, &columns[place], wanted.data_type())?,
             None if wanted.is_nullable() => new_null_array(wanted.data_type(), rows),
             None => return Err(DataError::MissingColumn { column: name }),
@@ -230,8 +259,10 @@ fn joined(path: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Int32Array, Int64Array, ListArray, StringArray};
-    use arrow::datatypes::{Int32Type, Schema};
+    use arrow::array::{
+        BinaryViewArray, Int32Array, Int64Array, ListArray, StringArray, StringViewArray,
+    };
+    use arrow::datatypes::Int32Type;
 
     use super::*;
 
@@ -263,6 +294,21 @@ mod tests {
         assert_eq!(result.column(0).null_count(), 2);
         let longs = Int64Array::from(vec![Some(1), None]);
         assert_eq!(result.column(1).as_ref(), &longs as &dyn Array);
+    }
+
+    #[test]
+    fn views_stay_views_where_the_type_is_theirs() {
+        let check = |view: ArrayRef, wanted: &DataType, expected: Option<&DataType>| {
+            let field = Field::new("a", wanted.clone(), true);
+            let found = conform(&batch(vec![("a", view)]), &schema(vec![field]));
+            let found = found.ok().map(|found| found.column(0).data_type().clone());
+            assert_eq!(found.as_ref(), expected, "{wanted}");
+        };
+        let text = || -> ArrayRef { Arc::new(StringViewArray::from(vec![Some("a"), None])) };
+        let bytes: ArrayRef = Arc::new(BinaryViewArray::from(vec![Some(&b"a"[..]), None]));
+        check(text(), &DataType::Utf8, Some(&DataType::Utf8View));
+        check(bytes, &DataType::LargeBinary, Some(&DataType::BinaryView));
+        check(text(), &DataType::Int32, None);
     }
 
     #[test]

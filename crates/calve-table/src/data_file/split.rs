@@ -3,18 +3,21 @@
 use std::collections::HashMap;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::compute::{cast, take_record_batch};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use iceberg::arrow::{PartitionValueCalculator, arrow_struct_to_literal};
 use iceberg::spec::{Literal, PartitionSpec, Schema, Struct, StructType};
 
 use super::DataError;
+use super::conform::{viewed, with_types_of};
 
 /// Splits batches by the values of a partition spec.
 #[derive(Debug)]
 pub(super) struct Splitter {
     calculator: PartitionValueCalculator,
     partition_type: StructType,
+    /// The places of the columns of the top level that partitions are made of.
+    sources: Vec<usize>,
     converter: RowConverter,
     /// The partitions seen, by their values in comparable form. One entry a partition.
     partitions: HashMap<OwnedRow, Struct>,
@@ -38,6 +41,7 @@ impl Splitter {
             })?,
             calculator,
             partition_type,
+            sources: sources(spec, schema),
             partitions: HashMap::new(),
         })
     }
@@ -50,7 +54,7 @@ impl Splitter {
     ) -> Result<Vec<(Struct, RecordBatch)>, DataError> {
         let values = self
             .calculator
-            .calculate(batch)
+            .calculate(&self.without_views(batch)?)
             .map_err(|source| DataError::Partition { source })?;
         let rows = self
             .converter
@@ -87,6 +91,19 @@ impl Splitter {
         Ok(parts)
     }
 
+    /// The rows with what partitions are made of in the types that transforms know.
+    fn without_views(&self, batch: &RecordBatch) -> Result<RecordBatch, DataError> {
+        let wrong = |source| DataError::Arrow { source };
+        let mut columns = batch.columns().to_vec();
+        for place in &self.sources {
+            if let Some(plain) = viewed(columns[*place].data_type()) {
+                columns[*place] = cast(&columns[*place], &plain).map_err(wrong)?;
+            }
+        }
+        let schema = with_types_of(&columns, &batch.schema());
+        RecordBatch::try_new(schema, columns).map_err(wrong)
+    }
+
     /// The partition of one row as Iceberg's value.
     fn partition(
         &mut self,
@@ -110,4 +127,12 @@ impl Splitter {
         self.partitions.insert(key, partition.clone());
         Ok(partition)
     }
+}
+
+/// The places of the columns of the top level that a spec has transforms of.
+fn sources(spec: &PartitionSpec, schema: &Schema) -> Vec<usize> {
+    let fields = schema.as_struct().fields().iter().enumerate();
+    let is_source = |id| spec.fields().iter().any(|field| field.source_id == id);
+    let sources = fields.filter(|(_, field)| is_source(field.id));
+    sources.map(|(place, _)| place).collect()
 }
