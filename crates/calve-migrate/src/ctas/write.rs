@@ -6,6 +6,7 @@ use calve_base::Progress;
 use calve_storage::Storage;
 use calve_table::DataFileWriter;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
@@ -27,6 +28,10 @@ pub(super) const STAGE: &str = "rows written";
 /// Into how many parts rows are divided for each writer, at most. Partitions of a table have different sizes: the more
 /// parts, the sooner the writers are done together.
 const PARTS_A_WRITER: u64 = 4;
+
+/// How many sorted batches of a part wait to be written: they are merged by another task, so that the last part has two
+/// processors.
+const BATCHES_AHEAD: usize = 2;
 
 /// How much memory a part has at least to be sorted in.
 const PART_BYTES: u64 = 128 * 1024 * 1024;
@@ -79,6 +84,7 @@ impl Output<'_> {
             }
             let (preparation, progress) = (Arc::clone(preparation), Arc::clone(self.progress));
             let permits = Arc::clone(&permits);
+            let rows = spawn_buffered(rows, BATCHES_AHEAD);
             writers.spawn(drain(rows, writer, preparation, progress, permits));
         }
         let mut files = Vec::new();
