@@ -67,10 +67,7 @@ impl Planner<'_> {
                 spec,
                 primitives: &primitives,
             };
-            // What cannot be judged is read.
-            filters
-                .keep_by_range(&[container])
-                .map_or(true, |keep| keep[0])
+            filters.keep_by_range(&[container])[0]
         };
         let files = Scan::new(self.table.clone())
             .with_snapshot(SnapshotRef::clone(snapshot))

@@ -138,7 +138,7 @@ impl Filters {
 
     /// Which containers may hold rows that the query asks for.
     pub(crate) fn keep<C: Container>(&self, containers: &[C]) -> Result<Vec<bool>> {
-        let mut keep = self.keep_by_range(containers)?;
+        let mut keep = self.keep_by_range(containers);
         if let Some((expr, schema)) = &self.exact {
             let exact = keep_by_constant(expr, schema, containers)?;
             for (keep, exact) in keep.iter_mut().zip(exact) {
@@ -148,15 +148,17 @@ impl Filters {
         Ok(keep)
     }
 
-    /// Which containers may hold rows that the query asks for, by their ranges alone.
-    pub(crate) fn keep_by_range<C: Container>(&self, containers: &[C]) -> Result<Vec<bool>> {
-        match &self.ranges {
+    /// Which containers may hold rows that the query asks for, by their ranges alone: all where ranges cannot be
+    /// compared, as DataFusion's own scans do (it compares views with texts for `LIKE`, which Arrow refuses).
+    pub(crate) fn keep_by_range<C: Container>(&self, containers: &[C]) -> Vec<bool> {
+        let verdict = match &self.ranges {
             Some(predicate) if !containers.is_empty() => predicate.prune(&Statistics {
                 schema: &self.schema,
                 containers,
             }),
             _ => Ok(vec![true; containers.len()]),
-        }
+        };
+        verdict.unwrap_or_else(|_| vec![true; containers.len()])
     }
 }
 

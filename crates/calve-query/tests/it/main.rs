@@ -9,3 +9,4 @@ mod metadata;
 mod pruning;
 mod spark;
 mod tables;
+mod views;
