@@ -3,11 +3,16 @@
 
 mod copies;
 mod deletes;
+// One file for all: what fails is the same.
+#[allow(dead_code, reason = "not all of it is asked for here")]
+#[path = "../../../calve-table/tests/it/faulty.rs"]
+mod faulty;
 mod lineage;
 mod model;
 mod races;
 mod requests;
 mod rewrites;
+mod scenarios;
 mod spark;
 mod specs;
 mod strategies;
