@@ -1,6 +1,7 @@
 //! `ctas`: the bundled lake rewritten, whole and in batches, cut off at every step, read back by others.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use calve_testkit::python;
 use insta::assert_snapshot;
@@ -328,6 +329,47 @@ fn an_iceberg_table_is_rewritten_as_it_was_when_the_run_began() {
     let report = sandbox.json(&rewrite);
     assert_eq!(report["added_records_count"], json!(73_000));
     check_whole(&sandbox, &lake, "from a table");
+}
+
+/// The files of a lake do not come on top of the copies of their rows; those of other places do.
+#[test]
+fn what_was_copied_is_not_added_in_place_too() {
+    let sandbox = Sandbox::new();
+    let lake = sandbox.path().join("lake");
+    calve_testkit::lakes::copy_folder(Path::new(&ghcn()), &lake);
+    let lake = lake.to_str().unwrap();
+    sandbox.json(&[
+        "ctas",
+        lake,
+        "--table",
+        "a.b",
+        "--partition-by",
+        "YEAR, ELEMENT",
+    ]);
+    let above = sandbox.path().to_str().unwrap().to_owned();
+    for (command, source) in [
+        ("sync", lake),
+        ("add-files", lake),
+        ("sync", above.as_str()),
+    ] {
+        let printed = sandbox.run(&[command, source, "--table", "a.b"]);
+        assert!(printed.starts_with("exit 2"), "{printed}");
+        assert!(printed.contains("would be there twice"), "{printed}");
+    }
+    let count = "SELECT count(*) AS n FROM a.b";
+    assert_eq!(rows(&sandbox, count), [r#"{"n":73000}"#]);
+    // A partition that is newer than the copy.
+    let newer = format!("{lake}/YEAR=2024/ELEMENT=PRCP");
+    calve_testkit::lakes::copy_folder(
+        Path::new(&format!("{lake}/YEAR=2023/ELEMENT=PRCP")),
+        Path::new(&newer),
+    );
+    let filter = ["--partition-filter", "YEAR=2024"];
+    let add = [&["add-files", lake, "--table", "a.b"], &filter[..]].concat();
+    let added = sandbox.json(&add)["added_records_count"].as_u64().unwrap();
+    assert!(added > 0);
+    let expected = json!({ "n": 73_000 + added });
+    assert_eq!(rows(&sandbox, count), [expected.to_string()]);
 }
 
 /// The command fails, says so, and leaves nothing in the warehouse.

@@ -113,6 +113,18 @@ pub enum Error {
         /// The migration.
         id: MigrationId,
     },
+    /// The rows of a source were copied into the table: its files would hold them once more.
+    #[error(
+        "migration {id} copied the rows of {source_name} into table {table}: with its files, they would be there twice"
+    )]
+    Copied {
+        /// The table.
+        table: TableIdent,
+        /// The migration.
+        id: MigrationId,
+        /// Where its rows came from, as it was named.
+        source_name: String,
+    },
     /// The table would lie inside of its source, or around it.
     #[error("the table at {location} would overlap its source at {source_location}")]
     Overlap {
@@ -439,6 +451,11 @@ impl Failure for Error {
             Self::TargetExists { .. } => Some("name another table, or drop this one first".to_owned()),
             Self::OtherMigration { .. } => Some(
                 "run the command that began it again, or drop the table and begin anew".to_owned(),
+            ),
+            Self::Copied { .. } => Some(
+                "name another table, which `sync` and `add-files` make over the files where they lie; what appeared since \
+                 is copied by `ctas` into a table of its own, or added by the folder that it lies in"
+                    .to_owned(),
             ),
             Self::Overlap { .. } => Some("give the table another --location".to_owned()),
             Self::SourceChanged { .. } => Some(

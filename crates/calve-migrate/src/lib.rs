@@ -14,6 +14,7 @@
 
 mod add_files;
 pub mod assess;
+mod copied;
 pub mod crawl;
 pub mod ctas;
 pub mod describe;

@@ -55,6 +55,7 @@ impl<'a> Run<'a> {
         )
         .await?;
         target.check_options(&operation.table, options)?;
+        target.check_not_copied(operation).await?;
         let lake_options = LakeOptions {
             partition_types: options.partition_types.clone(),
             column_types: target.partition_types(),

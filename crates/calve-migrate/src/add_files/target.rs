@@ -8,7 +8,8 @@ use iceberg::spec::{
 };
 
 use super::blueprint::GC_ENABLED;
-use super::{GarbageCollection, Options};
+use super::{AddFiles, GarbageCollection, Options};
+use crate::copied::check_not_copied;
 use crate::{Error, Result};
 
 /// The table that files are added to.
@@ -60,6 +61,16 @@ impl Target {
                 Ok(Self::New(location))
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Checks that a lake's rows are not in the table already, as copies. Chosen partitions may be newer than those.
+    pub(super) async fn check_not_copied(&self, operation: &AddFiles) -> Result<()> {
+        match self {
+            Self::Existing(table) if operation.options.partition_filter.is_empty() => {
+                check_not_copied(table, &operation.source).await
+            }
+            _ => Ok(()),
         }
     }
 

@@ -34,6 +34,7 @@ use iceberg::spec::FormatVersion;
 
 pub use batches::{BatchBy, BatchByError, DEFAULT_BATCH_BYTES, MAXIMUM_BATCHES, PlannedBatch};
 pub use report::{Plan, Report};
+pub(crate) use target::MIGRATION_ID;
 
 use crate::journal::FailPoint;
 use crate::{PartitionBy, Result, SortBy};

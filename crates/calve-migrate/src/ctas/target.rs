@@ -12,7 +12,7 @@ use crate::{Error, Result};
 const CODEC: (&str, &str) = ("write.parquet.compression-codec", "zstd");
 
 /// The property that names the migration which made a table.
-pub(super) const MIGRATION_ID: &str = "calve.migration-id";
+pub(crate) const MIGRATION_ID: &str = "calve.migration-id";
 /// The property that names the run which is at work on it: another run finds its own no more.
 pub(super) const RUN_ID: &str = "calve.migration-run-id";
 

@@ -25,6 +25,7 @@ use calve_table::{DEFAULT_MANIFEST_CONCURRENCY, FileSet};
 use futures::future::BoxFuture;
 
 use crate::add_files::{DEFAULT_CONCURRENCY, Selection};
+use crate::copied::check_not_copied;
 use crate::journal::FailPoint;
 use crate::{
     AddFiles, DuplicateFiles, Error, Int96, OnRefused, OnUnsafe, Refused, Result, add_files,
@@ -290,7 +291,10 @@ impl Sync {
             Err(error) => return Err(error.into()),
         };
         let location = match &table {
-            Some(_) => None,
+            Some(table) => {
+                check_not_copied(table, &self.source).await?;
+                None
+            }
             None => Some(self.catalog.default_location(&self.table).await?),
         };
         let mut memory =
