@@ -25,7 +25,7 @@ const STEPS: &[&str] = &[
     "migration-done",
 ];
 
-fn rewrite(lake: &str) -> Vec<&str> {
+pub(crate) fn rewrite(lake: &str) -> Vec<&str> {
     vec![
         "ctas",
         lake,
@@ -41,7 +41,7 @@ fn rewrite(lake: &str) -> Vec<&str> {
 }
 
 /// Every row of the query's answer, as text, sorted.
-fn rows(sandbox: &Sandbox, query: &str) -> Vec<String> {
+pub(crate) fn rows(sandbox: &Sandbox, query: &str) -> Vec<String> {
     let answer = sandbox.json(&["sql", query]);
     let mut rows: Vec<String> = answer
         .as_array()
@@ -55,7 +55,7 @@ fn rows(sandbox: &Sandbox, query: &str) -> Vec<String> {
 
 /// The table holds what the lake holds, and nothing lies around that no snapshot refers to.
 #[track_caller]
-fn check_whole(sandbox: &Sandbox, lake: &str, context: &str) {
+pub(crate) fn check_whole(sandbox: &Sandbox, lake: &str, context: &str) {
     let verify = [
         "verify",
         lake,

@@ -9,6 +9,7 @@ mod catalog;
 mod compact;
 mod corpus;
 mod ctas;
+mod ctas_update;
 mod general;
 mod glue;
 mod interop;

@@ -113,6 +113,14 @@ pub enum Error {
         /// The migration.
         id: MigrationId,
     },
+    /// A table cannot be kept in step with what was rewritten into it.
+    #[error("table {table} cannot be brought in step with its source: {problem}")]
+    CannotUpdate {
+        /// The table.
+        table: TableIdent,
+        /// Why.
+        problem: String,
+    },
     /// The rows of a source were copied into the table: its files would hold them once more.
     #[error(
         "migration {id} copied the rows of {source_name} into table {table}: with its files, they would be there twice"
@@ -453,10 +461,11 @@ impl Failure for Error {
                 "run the command that began it again, or drop the table and begin anew".to_owned(),
             ),
             Self::Copied { .. } => Some(
-                "name another table, which `sync` and `add-files` make over the files where they lie; what appeared since \
-                 is copied by `ctas` into a table of its own, or added by the folder that it lies in"
+                "copy what appeared since by the `ctas` command that made the table, with --update; or name another \
+                 table, over the files where they lie"
                     .to_owned(),
             ),
+            Self::CannotUpdate { .. } => Some("rewrite the source into another table".to_owned()),
             Self::Overlap { .. } => Some("give the table another --location".to_owned()),
             Self::SourceChanged { .. } => Some(
                 "run the same command again once nobody writes to the source".to_owned(),

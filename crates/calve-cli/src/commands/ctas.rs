@@ -88,6 +88,7 @@ async fn operation(
         .with_format_version(settings.format_version)
         .with_int96(settings.int96)
         .with_nanoseconds(settings.nanoseconds)
+        .with_update(settings.update)
         .with_session(context.session_options())
         .with_progress(Arc::new(context.bars.clone()))
         .with_fail_point(context.settings.fail_point.clone());

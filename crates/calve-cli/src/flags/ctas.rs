@@ -65,6 +65,10 @@ pub(crate) struct CtasFlags {
     /// Read this snapshot of an Iceberg table instead of the current one
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub(crate) snapshot_id: Option<i64>,
+    /// Bring a table that this command made before in step with its lake: what appeared since is rewritten into it, in
+    /// batches of whole files; what changed or vanished is reported
+    #[arg(long)]
+    pub(crate) update: bool,
     /// Compare source and table afterwards, in the same report
     #[arg(long, value_name = "LEVEL", num_args = 0..=1, default_missing_value = "aggregates")]
     pub(crate) verify: Option<LevelFlag>,

@@ -35,6 +35,7 @@ pub(crate) struct CtasSettings {
     pub(crate) partition_types: Vec<(String, PrimitiveType)>,
     pub(crate) recursive: Recursive,
     pub(crate) snapshot_id: Option<i64>,
+    pub(crate) update: bool,
     /// Whether, and how closely, source and table are compared afterwards.
     pub(crate) verify: Option<Level>,
 }
@@ -89,6 +90,7 @@ impl CtasSettings {
             partition_types: partition_types(flags.partition_type)?,
             recursive: recursive(flags.recursive),
             snapshot_id: flags.snapshot_id,
+            update: flags.update,
             verify: flags.verify.map(level),
         })
     }
@@ -130,6 +132,11 @@ fn check_useful(source: &SourceSettings, flags: &CtasFlags) -> Result<(), Error>
             "--format",
             is_table && flags.format.is_some(),
             "an Iceberg table knows its files",
+        ),
+        (
+            "--update",
+            is_table && flags.update,
+            "files of an Iceberg table do not appear, its snapshots do",
         ),
         (
             "--verify",

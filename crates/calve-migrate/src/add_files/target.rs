@@ -9,7 +9,7 @@ use iceberg::spec::{
 
 use super::blueprint::GC_ENABLED;
 use super::{AddFiles, GarbageCollection, Options};
-use crate::copied::check_not_copied;
+use crate::copied::{Part, check_not_copied};
 use crate::{Error, Result};
 
 /// The table that files are added to.
@@ -68,7 +68,7 @@ impl Target {
     pub(super) async fn check_not_copied(&self, operation: &AddFiles) -> Result<()> {
         match self {
             Self::Existing(table) if operation.options.partition_filter.is_empty() => {
-                check_not_copied(table, &operation.source).await
+                check_not_copied(table, &operation.source, Part::All).await
             }
             _ => Ok(()),
         }

@@ -34,6 +34,7 @@ use iceberg::spec::FormatVersion;
 
 pub use batches::{BatchBy, BatchByError, DEFAULT_BATCH_BYTES, MAXIMUM_BATCHES, PlannedBatch};
 pub use report::{Plan, Report};
+pub(crate) use resume::has_filter;
 pub(crate) use target::MIGRATION_ID;
 
 use crate::journal::FailPoint;
@@ -95,6 +96,7 @@ struct Options {
     batch_by: BatchBy,
     int96: Int96Zone,
     nanoseconds: Nanoseconds,
+    update: bool,
     session: SessionOptions,
 }
 
@@ -117,6 +119,7 @@ impl Ctas {
                 batch_by: BatchBy::default(),
                 int96: Int96Zone::default(),
                 nanoseconds: Nanoseconds::default(),
+                update: false,
                 session: SessionOptions::default(),
             },
             progress: Arc::new(NoProgress),
@@ -185,6 +188,15 @@ impl Ctas {
     /// an error.
     pub fn with_nanoseconds(mut self, nanoseconds: Nanoseconds) -> Self {
         self.options.nanoseconds = nanoseconds;
+        self
+    }
+
+    /// Whether a table that this very rewrite made before is kept in step: files that appeared in the source since are
+    /// rewritten into it, in batches of their own. Files that changed or vanished since are reported
+    /// ([`Plan::changed_files`], [`Plan::missing_files`]), and the table keeps their rows. Default: no, such a table is an
+    /// error.
+    pub fn with_update(mut self, update: bool) -> Self {
+        self.options.update = update;
         self
     }
 

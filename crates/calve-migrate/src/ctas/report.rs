@@ -42,6 +42,12 @@ pub struct Plan {
     pub resumes: Option<MigrationId>,
     /// Number of batches that the earlier run committed.
     pub resumed_batches: u64,
+    /// Files that an earlier run rewrote and that have changed since. Their rows are in the table as they were.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changed_files: Vec<String>,
+    /// Files that an earlier run rewrote and that are gone. Their rows are in the table.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing_files: Vec<String>,
     /// What the source's reader should know.
     pub notes: Vec<String>,
 }

@@ -1,5 +1,7 @@
 //! What an earlier run of the same rewrite left.
 
+use std::collections::HashMap;
+
 use calve_base::Location;
 use calve_catalog::Table;
 use serde_json::{Value, json};
@@ -25,6 +27,12 @@ const SOURCE_SNAPSHOT: &str = "source-snapshot-id";
 /// What the rewrite is told to do, as the journal keeps it.
 pub(super) fn options(ctas: &Ctas, source_snapshot_id: Option<i64>) -> Value {
     json!({ "asked": asked(ctas), SOURCE_SNAPSHOT: source_snapshot_id })
+}
+
+/// Whether a rewrite took some partitions of its source only.
+pub(crate) fn has_filter(migration: &Migration) -> bool {
+    let filter = &migration.options["asked"]["source"]["partition-filter"];
+    filter.as_array().is_some_and(|filter| !filter.is_empty())
 }
 
 fn asked(ctas: &Ctas) -> Value {
@@ -102,6 +110,48 @@ impl Earlier {
             .count() as u64
     }
 
+    /// Whether a batch is committed, be it that the journal does not know of it.
+    fn has_landed(&self, batch: &Batch) -> bool {
+        let snapshot = self
+            .table
+            .as_ref()
+            .and_then(|table| table.metadata().snapshot_by_id(batch.snapshot_id));
+        batch.state == BatchState::Committed || snapshot.is_some()
+    }
+
+    /// Whether all of its batches are committed.
+    pub(super) fn is_whole(&self) -> bool {
+        self.batches.iter().all(|batch| self.has_landed(batch))
+    }
+
+    /// The greatest number that a batch has.
+    pub(super) fn last_number(&self) -> u64 {
+        let numbers = self.batches.iter().map(|batch| batch.number);
+        numbers.max().unwrap_or(0)
+    }
+
+    /// The source's files that committed batches read, by name, with their versions.
+    ///
+    /// # Errors
+    /// [`Error::CannotUpdate`] where the journal does not tell.
+    pub(super) fn read_files(&self, ctas: &Ctas) -> Result<HashMap<String, String>> {
+        let mut read = HashMap::new();
+        for batch in self.batches.iter().filter(|batch| self.has_landed(batch)) {
+            if batch.sources.is_empty() {
+                return Err(Error::CannotUpdate {
+                    table: ctas.table.clone(),
+                    problem: format!(
+                        "the journal of {} does not tell which files were read: batches are values of a column, the \
+                         source is a table, or an older release made it",
+                        self.journal.id()
+                    ),
+                });
+            }
+            read.extend(batch.sources.iter().cloned());
+        }
+        Ok(read)
+    }
+
     /// Checks that its batches are those that are planned now.
     ///
     /// # Errors
@@ -138,7 +188,13 @@ async fn of_table(ctas: &Ctas, table: &Table) -> Result<Journal> {
         Err(Error::JournalMissing { .. }) => return Err(exists()),
         Err(error) => return Err(error),
     };
-    if journal.migration().state != MigrationState::Running || *id.table() != ctas.table {
+    let goes_on = match journal.migration().state {
+        MigrationState::Running => *id.table() == ctas.table,
+        // Under another name, too: a swap may have given it one.
+        MigrationState::Done | MigrationState::Finalized => ctas.options.update,
+        MigrationState::RolledBack => false,
+    };
+    if !goes_on {
         return Err(exists());
     }
     if journal.migration().options["asked"] != asked(ctas) {

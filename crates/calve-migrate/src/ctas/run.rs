@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::prepare::Preparation;
 use super::resume::{Earlier, options};
 use super::rows::table_schema;
-use super::source::Opened;
+use super::source::{Opened, Since};
 use super::target::{MIGRATION_ID, RUN_ID, check_apart, describe, location, new_table};
 use super::write::{Output, STAGE};
 use super::{Ctas, CtasSource, DEFAULT_MEMORY_BYTES, Plan, PlannedBatch, Report};
@@ -44,6 +44,8 @@ pub(super) struct Prepared {
     new: NewTable,
     metadata: TableMetadata,
     earlier: Option<Earlier>,
+    /// The number of the last batch of the runs before this one, where it only adds to what they did.
+    before: u64,
     source_snapshot_id: Option<i64>,
     write_bytes: u64,
     sort_bytes: u64,
@@ -67,9 +69,18 @@ pub(super) async fn prepare(ctas: &Ctas) -> Result<Prepared> {
         ..ctas.options.session.clone()
     };
     let session = Session::new(Arc::clone(&ctas.catalog), session)?;
-    let (opened, source_snapshot_id) = open(ctas, &session, earlier.as_ref()).await?;
+    let (mut opened, source_snapshot_id) = open(ctas, &session, earlier.as_ref()).await?;
+    let update = earlier.as_ref().filter(|_| ctas.options.update);
+    let since = match update {
+        Some(earlier) => opened.leave_new(earlier.read_files(ctas)?),
+        None => Since::default(),
+    };
     check_apart(&location, opened.root.as_ref())?;
-    let batches = Box::pin(opened.cut(&session, &ctas.options.batch_by)).await?;
+    let mut batches = Box::pin(opened.cut(&session, &ctas.options.batch_by)).await?;
+    let before = update.map_or(0, Earlier::last_number);
+    for batch in &mut batches {
+        batch.number += before;
+    }
     let rows = select(ctas, &session, opened.all()).await?;
     // Finds columns that cannot be read, before anything is written.
     let planned = Box::pin(rows.clone().create_physical_plan()).await;
@@ -80,10 +91,12 @@ pub(super) async fn prepare(ctas: &Ctas) -> Result<Prepared> {
     let metadata = new.clone().into_metadata()?;
     let metadata = match earlier.as_ref().and_then(|earlier| earlier.table.as_ref()) {
         None => metadata,
-        Some(table) => same_shape(&metadata, table)?,
+        Some(table) => same_shape(ctas, &metadata, table)?,
     };
-    if let Some(earlier) = &earlier {
-        earlier.check(&batches)?;
+    match (&earlier, update) {
+        (Some(earlier), None) => earlier.check(&batches)?,
+        (Some(_), Some(_)) => check_whole_files(ctas, &batches)?,
+        (None, _) => {}
     }
     let mut prepared = Prepared {
         plan: plan(ctas, &opened, &metadata, &batches),
@@ -93,11 +106,15 @@ pub(super) async fn prepare(ctas: &Ctas) -> Result<Prepared> {
         new,
         metadata,
         earlier,
+        before,
         source_snapshot_id,
         write_bytes,
         sort_bytes,
     };
     prepared.plan.cures = cures;
+    prepared.plan.notes.extend(since.notes());
+    prepared.plan.changed_files = since.changed;
+    prepared.plan.missing_files = since.missing;
     if let Some(earlier) = &prepared.earlier {
         prepared.plan.resumes = Some(earlier.journal.id().clone());
         prepared.plan.resumed_batches = earlier.committed();
@@ -142,18 +159,33 @@ async fn select(
     Ok(Box::pin(rows).await?)
 }
 
+/// Only batches of whole files can be told from those that were read before.
+fn check_whole_files(ctas: &Ctas, batches: &[PlannedBatch]) -> Result<()> {
+    if batches.iter().any(|batch| batch.value.is_some()) {
+        return Err(Error::CannotUpdate {
+            table: ctas.table.clone(),
+            problem: "a batch for each value of a column reads parts of files".to_owned(),
+        });
+    }
+    Ok(())
+}
+
 /// The metadata of the table that an earlier run made, if it is what this run would make.
-fn same_shape(new: &TableMetadata, table: &Table) -> Result<TableMetadata> {
+fn same_shape(ctas: &Ctas, new: &TableMetadata, table: &Table) -> Result<TableMetadata> {
     let old = table.metadata();
     let is_same = old.current_schema().as_struct() == new.current_schema().as_struct()
         && old.default_partition_spec().fields() == new.default_partition_spec().fields();
-    if !is_same {
-        return Err(Error::TargetChanged {
-            table: table.ident().clone(),
-            problem: "its schema or its partitioning is another now".to_owned(),
-        });
+    let table = table.ident().clone();
+    if is_same {
+        Ok(old.clone())
+    } else if ctas.options.update {
+        let problem = "it has other columns than the rows, or is partitioned in another way";
+        let problem = problem.to_owned();
+        Err(Error::CannotUpdate { table, problem })
+    } else {
+        let problem = "its schema or its partitioning is another now".to_owned();
+        Err(Error::TargetChanged { table, problem })
     }
-    Ok(old.clone())
 }
 
 fn plan(ctas: &Ctas, opened: &Opened, metadata: &TableMetadata, batches: &[PlannedBatch]) -> Plan {
@@ -181,6 +213,8 @@ fn plan(ctas: &Ctas, opened: &Opened, metadata: &TableMetadata, batches: &[Plann
         first_batches: batches.iter().take(SHOWN_BATCHES).cloned().collect(),
         resumes: None,
         resumed_batches: 0,
+        changed_files: Vec::new(),
+        missing_files: Vec::new(),
         notes: opened.notes.clone(),
     }
 }
@@ -201,6 +235,21 @@ struct Run<'a> {
 /// Does what was planned.
 pub(super) async fn run(ctas: &Ctas, mut prepared: Prepared) -> Result<Report> {
     let earlier = prepared.earlier.take();
+    if let Some(earlier) = &earlier
+        && let (Some(table), true) = (&earlier.table, ctas.options.update)
+        && prepared.batches.is_empty()
+        && earlier.is_whole()
+    {
+        return Ok(Report {
+            migration_id: earlier.journal.id().clone(),
+            snapshot_ids: Vec::new(),
+            metadata_location: Some(table.metadata_location().clone()),
+            added_files_count: 0,
+            added_records_count: 0,
+            cleaned_files_count: 0,
+            plan: prepared.plan,
+        });
+    }
     let mut run = Run::begin(ctas, &prepared, earlier).await?;
     let stage = Stage::start(
         ctas.progress.as_ref(),
@@ -217,6 +266,7 @@ pub(super) async fn run(ctas: &Ctas, mut prepared: Prepared) -> Result<Report> {
     drop(stage);
     let (journal, table, committed, cleaned) = Box::pin(run.finish()).await?;
     let mut batches: Vec<&Batch> = committed.values().collect();
+    batches.retain(|batch| batch.number > prepared.before);
     batches.sort_by_key(|batch| batch.number);
     let with_rows = batches.iter().filter(|batch| !batch.files.is_empty());
     Ok(Report {
@@ -345,6 +395,7 @@ impl<'a> Run<'a> {
         let writer = Uuid::new_v4();
         let identity = planned.identity.clone();
         let mut batch = Batch::new(planned.number, identity, writer, new_snapshot_id());
+        batch.sources = self.prepared.opened.sources_of(planned);
         self.journal.record_batch(&batch).await?;
         self.ctas.fail_point.reach("batch-begun");
         let error = match Box::pin(self.attempt(planned, &mut batch)).await {
@@ -463,7 +514,8 @@ impl<'a> Run<'a> {
                 .with_revalidation(same_run(&self.own_id, self.journal.id())),
             None => Transaction::create(catalog, self.ctas.table.clone(), self.new_table()),
         };
-        let (number, count) = (planned.number, self.prepared.batches.len());
+        let number = planned.number;
+        let count = self.prepared.before + self.prepared.batches.len() as u64;
         let committed = transaction
             .with_snapshot(append)
             .with_summary("engine-name", "calve")
@@ -483,7 +535,11 @@ impl<'a> Run<'a> {
             self.create().await?;
         }
         let clock = self.ctas.clock.as_ref();
-        let done = |migration: &mut Migration| migration.state = MigrationState::Done;
+        let done = |migration: &mut Migration| {
+            if migration.state == MigrationState::Running {
+                migration.state = MigrationState::Done;
+            }
+        };
         self.journal.update(clock, done).await?;
         self.ctas.fail_point.reach("migration-done");
         let table = self.table.take();

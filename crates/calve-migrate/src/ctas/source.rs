@@ -1,5 +1,6 @@
 //! What is rewritten: a lake or a table, opened, with its files.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
@@ -18,6 +19,7 @@ use datafusion::prelude::DataFrame;
 use datafusion::scalar::ScalarValue;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use iceberg::spec::{FormatVersion, Literal, PrimitiveType, Schema, Type};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::batches::group;
 use super::{BatchBy, Ctas, CtasSource, MAXIMUM_BATCHES, PlannedBatch};
@@ -54,6 +56,28 @@ pub(super) struct Opened {
     /// The names of the keys that whole files share a value of.
     keys: Vec<PartitionKey>,
     rows: Rows,
+}
+
+/// What became of the files that were read before.
+#[derive(Debug, Default)]
+pub(super) struct Since {
+    pub(super) changed: Vec<String>,
+    pub(super) missing: Vec<String>,
+}
+
+impl Since {
+    /// What people should know of it.
+    pub(super) fn notes(&self) -> impl Iterator<Item = String> {
+        let note = |files: &[String], what: &str| {
+            let first = files.first()?;
+            let count = files.len();
+            Some(format!(
+                "{count} of the files that were copied {what}, such as {first}: the table has their rows as they were"
+            ))
+        };
+        let changed = note(&self.changed, "have changed since");
+        changed.into_iter().chain(note(&self.missing, "are gone"))
+    }
 }
 
 enum Rows {
@@ -304,7 +328,7 @@ impl Opened {
     /// One batch for each value of a partition key, in the order of the listing.
     fn cut_by_key(&self, key: usize) -> Vec<PlannedBatch> {
         let mut groups: Vec<(Option<Literal>, Vec<usize>)> = Vec::new();
-        let mut known = std::collections::HashMap::new();
+        let mut known = HashMap::new();
         for (place, file) in self.files.iter().enumerate() {
             let value = file.partition.get(key).cloned().flatten();
             let at = *known.entry(value.clone()).or_insert(groups.len());
@@ -361,6 +385,40 @@ impl Opened {
         Ok(values)
     }
 
+    /// The files that a batch reads, as the journal keeps them: none of a table, whose files cannot change, and none
+    /// where other batches read them, too.
+    pub(super) fn sources_of(&self, batch: &PlannedBatch) -> Vec<(String, String)> {
+        if self.root.is_none() || batch.value.is_some() {
+            return Vec::new();
+        }
+        let files = batch.places.iter().map(|place| &self.files[*place]);
+        files.map(|file| (file.name(), file.version())).collect()
+    }
+
+    /// Leaves the files that were not read before, by their names and versions.
+    pub(super) fn leave_new(&mut self, read: HashMap<String, String>) -> Since {
+        let mut since = Since::default();
+        let mut missing = read;
+        let mut new = Vec::new();
+        for (place, file) in self.files.iter().enumerate() {
+            match missing.remove(&file.name()) {
+                None => new.push(place),
+                Some(version) if version == file.version() => {}
+                Some(_) => since.changed.push(file.location.to_string()),
+            }
+        }
+        since.missing = missing.into_keys().collect();
+        since.missing.sort();
+        self.rows = match &self.rows {
+            Rows::Lake(table) => Rows::Lake(Box::new(table.with_files(&new))),
+            Rows::Table(table) => Rows::Table(Box::new(table.with_files(&new))),
+            Rows::Text(table) => Rows::Text(Box::new(table.with_files(&new))),
+            Rows::Records(table) => Rows::Records(Box::new(table.with_files(&new))),
+        };
+        self.files = new.iter().map(|place| self.files[*place].clone()).collect();
+        since
+    }
+
     /// Looks whether the files of a batch are still those that were listed.
     ///
     /// # Errors
@@ -400,6 +458,19 @@ impl Opened {
 }
 
 impl SourceFile {
+    fn name(&self) -> String {
+        self.location.canonical().clone()
+    }
+
+    /// What tells it from what lies at its place at other times.
+    fn version(&self) -> String {
+        let mut hash = Xxh3::new();
+        hash.update(&self.size.to_le_bytes());
+        hash.update(&self.last_modified_ms.to_le_bytes());
+        hash.update(self.etag.as_deref().unwrap_or_default().as_bytes());
+        format!("{:032x}", hash.digest128())
+    }
+
     /// Whether an object is still the one that was listed: by its entity tag, or by its time where the store
     /// tells no tag. Then seconds are compared, since S3 tells milliseconds in listings only.
     fn is_same(&self, now: &ObjectInfo) -> bool {

@@ -40,6 +40,10 @@ pub struct Batch {
     /// The data files that were written.
     #[serde(default)]
     pub files: Vec<String>,
+    /// The files of a lake that were read, each with what tells this version of it from others; none where they were
+    /// read in part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<(String, String)>,
 }
 
 impl Batch {
@@ -54,6 +58,7 @@ impl Batch {
             snapshot_id,
             rows: 0,
             files: Vec::new(),
+            sources: Vec::new(),
         }
     }
 

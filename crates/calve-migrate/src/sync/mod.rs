@@ -25,7 +25,7 @@ use calve_table::{DEFAULT_MANIFEST_CONCURRENCY, FileSet};
 use futures::future::BoxFuture;
 
 use crate::add_files::{DEFAULT_CONCURRENCY, Selection};
-use crate::copied::check_not_copied;
+use crate::copied::{Part, check_not_copied};
 use crate::journal::FailPoint;
 use crate::{
     AddFiles, DuplicateFiles, Error, Int96, OnRefused, OnUnsafe, Refused, Result, add_files,
@@ -292,7 +292,7 @@ impl Sync {
         };
         let location = match &table {
             Some(table) => {
-                check_not_copied(table, &self.source).await?;
+                check_not_copied(table, &self.source, Part::Any).await?;
                 None
             }
             None => Some(self.catalog.default_location(&self.table).await?),
