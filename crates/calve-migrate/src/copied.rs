@@ -13,7 +13,7 @@ use crate::{Error, Result};
 pub(crate) enum Part {
     /// All of it.
     All,
-    /// Any partitions of it.
+    /// Any rows of it.
     Any,
 }
 

@@ -29,10 +29,11 @@ pub(super) fn options(ctas: &Ctas, source_snapshot_id: Option<i64>) -> Value {
     json!({ "asked": asked(ctas), SOURCE_SNAPSHOT: source_snapshot_id })
 }
 
-/// Whether a rewrite took some partitions of its source only.
+/// Whether a rewrite took a part of its source only: some partitions, or rows.
 pub(crate) fn has_filter(migration: &Migration) -> bool {
-    let filter = &migration.options["asked"]["source"]["partition-filter"];
-    filter.as_array().is_some_and(|filter| !filter.is_empty())
+    let asked = &migration.options["asked"];
+    let partitions = asked["source"]["partition-filter"].as_array();
+    partitions.is_some_and(|filter| !filter.is_empty()) || asked["where"].is_string()
 }
 
 fn asked(ctas: &Ctas) -> Value {

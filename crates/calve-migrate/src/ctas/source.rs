@@ -404,7 +404,7 @@ impl Opened {
             match missing.remove(&file.name()) {
                 None => new.push(place),
                 Some(version) if version == file.version() => {}
-                Some(_) => since.changed.push(file.location.to_string()),
+                Some(_) => since.changed.push(file.name()),
             }
         }
         since.missing = missing.into_keys().collect();
