@@ -1,6 +1,7 @@
 //! Parquet lakes by their location.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -181,16 +182,9 @@ const UNREADABLE_COLUMNS: &[(&str, usize)] = &[
     ("unknown-logical-type.parquet", 1),
 ];
 
-/// Of every real file, each column is read or refused by itself, and rows can always be counted.
-#[tokio::test(flavor = "multi_thread")]
-async fn each_column_of_real_files_stands_for_itself() {
-    let Some(shared) = calve_testkit::shared_data() else {
-        eprintln!("skipped: no shared data here");
-        return;
-    };
-    let house = Lakehouse::new().await;
+/// The files of Parquet's own tests.
+pub(crate) fn real_files(shared: &Path) -> Vec<PathBuf> {
     let folder = shared.join("parquet/parquet-testing/data");
-    let (mut files, mut columns) = (Vec::new(), BTreeMap::new());
     let mut paths: Vec<_> = fs_err::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -202,7 +196,19 @@ async fn each_column_of_real_files_stands_for_itself() {
         .filter(|path| !path.ends_with("large_string_map.brotli.parquet"))
         .collect();
     paths.sort();
-    for path in paths {
+    paths
+}
+
+/// Of every real file, each column is read or refused by itself, and rows can always be counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_column_of_real_files_stands_for_itself() {
+    let Some(shared) = calve_testkit::shared_data() else {
+        eprintln!("skipped: no shared data here");
+        return;
+    };
+    let house = Lakehouse::new().await;
+    let (mut files, mut columns) = (Vec::new(), BTreeMap::new());
+    for path in real_files(&shared) {
         let name = path.file_name().unwrap().to_str().unwrap();
         let from = format!("FROM '{}'", path.display());
         if let Err(error) = house.rows(&format!("SELECT count(*) {from}")).await {

@@ -16,6 +16,7 @@ use iceberg::spec::FormatVersion;
 use parquet::arrow::ArrowWriter;
 
 use crate::lakehouse::Lakehouse;
+use crate::lakes;
 
 async fn lake(house: &Lakehouse, path: &str) -> calve_query::Result<LakeTable> {
     let source = Source::Location(Location::parse(path).unwrap());
@@ -159,22 +160,14 @@ async fn every_layout_of_texts_and_binaries() {
 
 /// Each column of each real file is read alike, or refused alike.
 #[tokio::test(flavor = "multi_thread")]
-async fn real_files() {
+async fn columns_of_real_files() {
     let Some(shared) = calve_testkit::shared_data() else {
         eprintln!("skipped: no shared data here");
         return;
     };
     let house = Lakehouse::new().await;
-    let folder = shared.join("parquet/parquet-testing/data");
-    let paths = fs_err::read_dir(folder).unwrap();
-    let paths = paths.map(|entry| entry.unwrap().path());
     let mut compared = 0;
-    for path in paths {
-        // The one text of two gigabytes takes minutes to be refused.
-        let is_large = path.ends_with("large_string_map.brotli.parquet");
-        if is_large || path.extension().is_none_or(|of| of != "parquet") {
-            continue;
-        }
+    for path in lakes::real_files(&shared) {
         let path = path.to_str().unwrap();
         let Ok(plain) = lake(&house, path).await else {
             continue;
