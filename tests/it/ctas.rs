@@ -75,8 +75,8 @@ pub(crate) fn check_whole(sandbox: &Sandbox, lake: &str, context: &str) {
 
     let mut known: BTreeSet<String> = BTreeSet::new();
     for (query, column) in [
-        ("SELECT file_path AS path FROM noaa.ghcn.files", "path"),
-        ("SELECT path FROM noaa.ghcn.manifests", "path"),
+        ("SELECT file_path AS path FROM noaa.ghcn.all_files", "path"),
+        ("SELECT path FROM noaa.ghcn.all_manifests", "path"),
         (
             "SELECT manifest_list AS path FROM noaa.ghcn.snapshots",
             "path",

@@ -1,6 +1,6 @@
 //! Tables that `ctas` made, kept in step with a lake that goes on changing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use calve_testkit::lakes::copy_folder;
 use serde_json::{Value, json};
@@ -63,34 +63,87 @@ fn what_appeared_is_copied() {
     assert_eq!(proof["equal"], json!(true), "{proof:#}");
 }
 
+/// The files of a partition, sorted.
+fn files_of(lake: &str, year: u32, element: &str) -> Vec<PathBuf> {
+    let folder = format!("{lake}/YEAR={year}/ELEMENT={element}");
+    let entries = fs_err::read_dir(folder).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// Of the last year, one file is another, and one is gone.
+fn change(lake: &str) -> [PathBuf; 2] {
+    let files = files_of(lake, 2023, "PRCP");
+    fs_err::copy(&files_of(lake, 2023, "SNOW")[0], &files[0]).unwrap();
+    fs_err::remove_file(&files[1]).unwrap();
+    [files[0].clone(), files[1].clone()]
+}
+
 #[test]
-fn what_changed_or_vanished_is_reported() {
+fn what_changed_or_vanished_is_reported_or_done_anew() {
     let sandbox = Sandbox::new();
     let lake = lake(&sandbox);
     sandbox.json(&rewrite(&lake));
-    let folder = format!("{lake}/YEAR=2023/ELEMENT=PRCP");
-    let mut files: Vec<_> = fs_err::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    files.sort();
-    let other = format!("{lake}/YEAR=2023/ELEMENT=SNOW");
-    let other = fs_err::read_dir(other).unwrap().next().unwrap().unwrap();
-    fs_err::copy(other.path(), &files[0]).unwrap();
-    fs_err::remove_file(&files[1]).unwrap();
+    let files = change(&lake);
+    // Of the partition that is copied, three of four files are there.
     let more = grow(&lake, 2030);
-    // Of the partition that was copied, three of four files are there.
     let more = more - more / 4;
-    let report = sandbox.json(&update(&lake));
-    for (key, file) in [("changed_files", &files[0]), ("missing_files", &files[1])] {
-        let named = report[key].as_array().unwrap();
-        assert_eq!(named.len(), 1, "{report:#}");
-        let named = named[0].as_str().unwrap();
-        assert!(named.ends_with(file.to_str().unwrap()), "{named}");
+    // Both are of one batch, which is done anew as a whole or not at all.
+    for flags in [
+        vec![],
+        vec!["--on-changed", "replace"],
+        vec!["--on-deleted", "remove"],
+    ] {
+        let (code, report) = sandbox.json_with_code(&[update(&lake), flags].concat());
+        assert_eq!(code, 1, "{report:#}");
+        for (key, file) in [("changed_files", &files[0]), ("missing_files", &files[1])] {
+            let named = report[key].as_array().unwrap();
+            assert_eq!(named.len(), 1, "{report:#}");
+            let named = named[0].as_str().unwrap();
+            assert!(named.ends_with(file.to_str().unwrap()), "{named}");
+        }
+        let count = rows(&sandbox, "SELECT count(*) AS n FROM noaa.ghcn");
+        assert_eq!(count, [json!({ "n": 73_000 + more }).to_string()]);
     }
-    assert_eq!(report["added_records_count"], json!(more));
-    let count = rows(&sandbox, "SELECT count(*) AS n FROM noaa.ghcn");
-    assert_eq!(count, [json!({ "n": 73_000 + more }).to_string()]);
+    let both = [update(&lake), anew()].concat();
+    let plan = sandbox.json(&[&both[..], &["--dry-run"]].concat());
+    assert_eq!(
+        (&plan["batches"], &plan["first_batches"][0]["replaces"]),
+        (&json!(1), &json!(5))
+    );
+    let report = sandbox.json(&both);
+    assert_eq!(report["replaced_files_count"], json!(1), "{report:#}");
+    assert_eq!(report["removed_files_count"], json!(1), "{report:#}");
+    check_whole(&sandbox, &lake, "one batch anew");
+    let last = "SELECT operation FROM noaa.ghcn.snapshots ORDER BY committed_at DESC LIMIT 1";
+    assert_eq!(rows(&sandbox, last), [r#"{"operation":"overwrite"}"#]);
+    let again = sandbox.json(&both);
+    assert_eq!(again["batches"], json!(0), "{again:#}");
+    let proof = sandbox.json(&["verify", &lake, "--table", "noaa.ghcn", "--level", "rows"]);
+    assert_eq!(proof["equal"], json!(true), "{proof:#}");
+    let migrations = sandbox.json(&["show", "noaa.ghcn", "--migrations"]);
+    let id = migrations["migrations"][0]["id"].as_str().unwrap();
+    let told = sandbox.json(&["report", id]);
+    assert!(
+        told["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|it| it["equal"] == json!(true))
+    );
+
+    // A whole year goes: there is nothing to write.
+    fs_err::remove_dir_all(format!("{lake}/YEAR=2019")).unwrap();
+    let report = sandbox.json(&both);
+    assert_eq!(report["added_files_count"], json!(0), "{report:#}");
+    check_whole(&sandbox, &lake, "a batch without files");
+    assert_eq!(rows(&sandbox, last), [r#"{"operation":"delete"}"#]);
+    assert_eq!(sandbox.json(&both)["batches"], json!(0));
+}
+
+fn anew() -> Vec<&'static str> {
+    vec!["--on-changed", "replace", "--on-deleted", "remove"]
 }
 
 /// At whatever step a run ends, the next one finds what is left to do, and nothing twice.
@@ -115,6 +168,19 @@ fn a_run_that_was_cut_off_is_gone_on_with() {
         sandbox.json(&update(&lake));
         check_whole(&sandbox, &lake, step);
     }
+    // The same where a batch is done anew, which has its rows until the new ones are there.
+    let anew = [update(&lake), anew()].concat();
+    for (step, year) in steps.into_iter().zip(2030..) {
+        fs_err::remove_file(&files_of(&lake, year, "PRCP")[0]).unwrap();
+        let before = rows(&sandbox, "SELECT count(*) AS n FROM noaa.ghcn");
+        let cut_off = sandbox.output(&[&anew[..], &["--fail-point", step]].concat());
+        assert_eq!(cut_off.status.code(), None, "{step}: it did not end there");
+        let has_landed = !["batch-begun", "batch-written", "batch-verified"].contains(&step);
+        let after = rows(&sandbox, "SELECT count(*) AS n FROM noaa.ghcn");
+        assert_eq!(before != after, has_landed, "{step}");
+        sandbox.json(&anew);
+        check_whole(&sandbox, &lake, step);
+    }
 }
 
 #[test]
@@ -130,12 +196,47 @@ fn what_cannot_be_kept_in_step_is_refused() {
     check(&rewrite(&lake), "exists already");
     let other = [update(&lake), vec!["--where", "year > 2000"]].concat();
     check(&other, "has other options");
-    let by_column = ["ctas", &lake, "--table", "a.b", "--batch-by", "S_FLAG"];
-    sandbox.json(&by_column);
-    let by_column = [&by_column[..], &["--update"]].concat();
-    check(&by_column, "does not tell which files were read");
+    let alone = [rewrite(&lake), vec!["--on-changed", "replace"]].concat();
+    check(&alone, "--update");
     check(
-        &["ctas", "iceberg:a.b", "--table", "a.c", "--update"],
+        &["ctas", "iceberg:noaa.ghcn", "--table", "a.c", "--update"],
         "--update",
     );
+    // Rows of a batch that were moved among others are not to be told from them.
+    sandbox.json(&["compact", "noaa.ghcn", "--option", "rewrite-all=true"]);
+    change(&lake);
+    check(
+        &[update(&lake), anew()].concat(),
+        "the files that it wrote were rewritten",
+    );
+}
+
+/// Batches of values read parts of all files; those of an update are whole files.
+#[test]
+fn batches_of_values_are_gone_on_with() {
+    let sandbox = Sandbox::new();
+    let lake = lake(&sandbox);
+    let by_column = [
+        "ctas",
+        &lake,
+        "--table",
+        "noaa.ghcn",
+        "--batch-by",
+        "S_FLAG",
+    ];
+    let update = [&by_column[..], &["--update"]].concat();
+    let cut_off = sandbox.output(&[&by_column[..], &["--fail-point", "batch-committed"]].concat());
+    assert_eq!(cut_off.status.code(), None, "it did not end there");
+    sandbox.json(&update);
+    check_whole(&sandbox, &lake, "values");
+    assert_eq!(sandbox.json(&update)["batches"], json!(0));
+    grow(&lake, 2030);
+    assert_eq!(sandbox.json(&update)["batches"], json!(1));
+    check_whole(&sandbox, &lake, "values, then files");
+    fs_err::remove_file(&files_of(&lake, 2030, "PRCP")[0]).unwrap();
+    sandbox.json(&[update.clone(), anew()].concat());
+    check_whole(&sandbox, &lake, "a batch of files anew");
+    change(&lake);
+    let printed = sandbox.run(&[update, anew()].concat());
+    assert!(printed.contains("cannot be brought in step"), "{printed}");
 }

@@ -404,16 +404,16 @@ pub(crate) struct SyncFlags {
 /// What becomes of files that changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OnChangedFlag {
-    /// They are reported, and the table goes on describing what was there before.
+    /// They are reported, and the table has what was there before.
     Keep,
-    /// The table describes what is there now.
+    /// The table gets what is there now.
     Replace,
 }
 
 /// What becomes of files that vanished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OnDeletedFlag {
-    /// They are reported, and the table goes on naming them.
+    /// They are reported, and the table keeps them.
     Keep,
     /// The table loses them.
     Remove,

@@ -3,7 +3,11 @@
 use std::fmt;
 
 use calve_base::Location;
+use calve_storage::Storage;
+use futures::TryStreamExt;
 use xxhash_rust::xxh3::Xxh3;
+
+use crate::{Error, Result};
 
 /// Adds up what a source lists: each object's address, size, entity tag and time. The order of the
 /// objects does not count. Memory does not grow.
@@ -29,6 +33,24 @@ impl ListingSum {
         hash.update(etag.unwrap_or_default().as_bytes());
         self.count += 1;
         self.sum = self.sum.wrapping_add(hash.digest128());
+    }
+
+    /// Lists a folder and adds up what there is, as a text.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub(crate) async fn of(storage: &Storage, root: &Location) -> Result<String> {
+        let mut sum = Self::default();
+        let mut objects = storage.list(root);
+        while let Some(object) = objects
+            .try_next()
+            .await
+            .map_err(|error| Error::Lake(error.into()))?
+        {
+            let etag = object.etag.as_deref();
+            sum.add(&object.location, object.size, object.last_modified_ms, etag);
+        }
+        Ok(sum.to_string())
     }
 
     /// Adds anything else that is part of what is compared.

@@ -177,6 +177,23 @@ impl SchemaUnion {
         }
     }
 
+    /// Goes on from what [`SchemaUnion::schema`] gave for other files of a lake: further files add to these columns
+    /// and widen them as if they came after those. The values of `path_columns` come from the lake's paths.
+    pub fn resume(schema: &Schema, path_columns: &[String]) -> Self {
+        let nodes = schema.as_struct().fields().iter().map(|field| {
+            let mut node = Node::of_table(field, &[]);
+            node.from_path = path_columns.iter().any(|key| same_name(key, &node.name));
+            node
+        });
+        let tree = Tree {
+            nodes: nodes.collect(),
+            filled: true,
+            next_id: schema.highest_field_id() + 1,
+            ..Tree::default()
+        };
+        Self::start(Growth::Open, tree)
+    }
+
     fn start(growth: Growth, tree: Tree) -> Self {
         Self {
             growth,

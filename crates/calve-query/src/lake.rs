@@ -18,6 +18,7 @@ use datafusion::datasource::TableType;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use iceberg::spec::{FormatVersion, Literal};
 use parquet::file::metadata::RowGroupMetaData;
@@ -62,7 +63,7 @@ struct File {
 /// # Errors
 /// When the lake cannot be listed or a footer cannot be read.
 pub async fn lake_provider(lake: &Lake) -> Result<LakeTable> {
-    read(lake, None).await
+    read(lake, None, None).await
 }
 
 /// As [`lake_provider`], with columns of types that no Iceberg table holds read as those it holds.
@@ -70,12 +71,31 @@ pub async fn lake_provider(lake: &Lake) -> Result<LakeTable> {
 /// # Errors
 /// As [`lake_provider`].
 pub async fn cured_lake_provider(lake: &Lake, cures: Cures) -> Result<LakeTable> {
-    read(lake, Some(cures)).await
+    read(lake, Some(cures), None).await
 }
 
-async fn read(lake: &Lake, cures: Option<Cures>) -> Result<LakeTable> {
+/// As [`cured_lake_provider`], of some of the lake's files, whose footers alone are read. `known` is what
+/// [`LakeTable::iceberg_schema`] said of the others: the columns are those, and what these files add.
+///
+/// # Errors
+/// As [`lake_provider`].
+pub async fn cured_lake_files(
+    lake: &Lake,
+    cures: Cures,
+    files: Vec<LakeFile>,
+    known: &iceberg::spec::Schema,
+) -> Result<LakeTable> {
+    read(lake, Some(cures), Some((files, known))).await
+}
+
+/// Reads the footers of all files, or of some whose columns go on from known ones.
+async fn read(
+    lake: &Lake,
+    cures: Option<Cures>,
+    some: Option<(Vec<LakeFile>, &iceberg::spec::Schema)>,
+) -> Result<LakeTable> {
     let keys = lake.partition_keys();
-    let union = seeded_union(lake).map_err(|error| union_error(lake.root(), error))?;
+    let mut union = seeded_union(lake).map_err(|error| union_error(lake.root(), error))?;
     let mut policy = TypePolicy {
         // What is only looked at may hold more than a table of format version 2.
         format_version: cures
@@ -95,14 +115,20 @@ async fn read(lake: &Lake, cures: Option<Cures>) -> Result<LakeTable> {
         };
     }
     let schemas = SchemaCache::new(policy);
+    let (entries, count) = match some {
+        None => (data_files(lake), lake.totals().files),
+        Some((files, known)) => {
+            let names: Vec<String> = keys.iter().map(|key| key.name.clone()).collect();
+            union = SchemaUnion::resume(known, &names);
+            let count = files.len() as u64;
+            (
+                futures::stream::iter(files.into_iter().map(Ok)).boxed(),
+                count,
+            )
+        }
+    };
     let mut union = ColumnUnion::new(union, keys);
     let reader = FooterReader::new(lake.storage().clone());
-    let entries = lake.files().try_filter_map(|entry| {
-        futures::future::ready(Ok(match entry {
-            LakeEntry::File(file) => Some(file),
-            LakeEntry::Skipped(_) => None,
-        }))
-    });
     let mut footers = entries
         .map(|file| {
             let reader = reader.clone();
@@ -116,7 +142,7 @@ async fn read(lake: &Lake, cures: Option<Cures>) -> Result<LakeTable> {
         .boxed();
     let mut files = Vec::new();
     let mut partitions = Partitions::new(keys);
-    let stage = Stage::start(lake.progress().as_ref(), STAGE, Some(lake.totals().files));
+    let stage = Stage::start(lake.progress().as_ref(), STAGE, Some(count));
     while let Some((file, footer)) = footers.try_next().await? {
         stage.advance(1);
         let schema = schemas.get(&footer);
@@ -137,6 +163,17 @@ async fn read(lake: &Lake, cures: Option<Cures>) -> Result<LakeTable> {
         });
     }
     LakeTable::new(lake, union, files, cures)
+}
+
+/// The data files of a lake, in the order of its listing.
+fn data_files(lake: &Lake) -> BoxStream<'static, calve_lake::Result<LakeFile>> {
+    let files = lake.files().try_filter_map(|entry| {
+        futures::future::ready(Ok(match entry {
+            LakeEntry::File(file) => Some(file),
+            LakeEntry::Skipped(_) => None,
+        }))
+    });
+    files.boxed()
 }
 
 /// The columns that are known before a footer is read: the partition keys, and those of a metastore.

@@ -30,8 +30,8 @@ mod text;
 
 pub use error::{Error, Result};
 pub use lake::{
-    CureCheck, Cures, Int96Zone, Int96ZoneError, LakeTable, Nanoseconds, cured_lake_provider,
-    lake_provider,
+    CureCheck, Cures, Int96Zone, Int96ZoneError, LakeTable, Nanoseconds, cured_lake_files,
+    cured_lake_provider, lake_provider,
 };
 pub use lake_format::{LakeFormat, provider_of};
 pub use map_exec::{BatchMap, MapExec};

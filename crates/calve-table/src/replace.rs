@@ -12,6 +12,7 @@ use iceberg::spec::{
     DataContentType, FormatVersion, ManifestContentType, ManifestFile, ManifestStatus, Operation,
     Struct, TableMetadataRef,
 };
+use uuid::Uuid;
 
 use crate::file_set::{Collisions, DEFAULT_MANIFEST_CONCURRENCY, FileSet};
 use crate::manifest::Entry;
@@ -57,6 +58,8 @@ pub struct ReplaceFiles {
     added: WrittenManifests,
     new_deletes: NewDeletes,
     base: Option<Base>,
+    /// Who is named in the names of manifests.
+    writer: Option<Uuid>,
     /// Manifests that list none of the removed files.
     untouched: HashSet<String>,
     rewritten: Vec<Rewritten>,
@@ -111,6 +114,7 @@ impl ReplaceFiles {
             added,
             new_deletes: NewDeletes::default(),
             base: None,
+            writer: None,
             untouched: HashSet::new(),
             rewritten: Vec::new(),
             outdated: Vec::new(),
@@ -129,6 +133,13 @@ impl ReplaceFiles {
     #[must_use]
     pub fn with_removed_deletes(mut self, deletes: impl IntoIterator<Item = DeleteKey>) -> Self {
         self.removed_deletes.extend(deletes);
+        self
+    }
+
+    /// Puts an id into the names of manifests that are written anew, by which [`Leftovers`](crate::Leftovers) finds them.
+    #[must_use]
+    pub fn with_writer(mut self, writer: Uuid) -> Self {
+        self.writer = Some(writer);
         self
     }
 
@@ -273,7 +284,8 @@ impl ReplaceFiles {
         if affected.is_empty() {
             return Ok(());
         }
-        let roller = ManifestRoller::new(attempt.storage, attempt.metadata, self.snapshot_id)?;
+        let (storage, metadata) = (attempt.storage, attempt.metadata);
+        let roller = ManifestRoller::with_writer(storage, metadata, self.snapshot_id, self.writer)?;
         let mut group = Rewritten {
             originals: affected.iter().map(|it| it.manifest_path.clone()).collect(),
             written: WrittenManifests::default(),

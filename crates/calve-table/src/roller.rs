@@ -65,6 +65,8 @@ struct Target {
     specs: Vec<SpecColumns>,
     snapshot_id: i64,
     commit_uuid: Uuid,
+    /// Whoever else is named in the manifests' names.
+    writer: Option<Uuid>,
     full_bytes: usize,
 }
 
@@ -98,7 +100,20 @@ impl ManifestRoller {
         commit_uuid: Uuid,
     ) -> Result<Self> {
         let full_bytes = properties::manifest_target_bytes(metadata);
-        Self::start(storage, metadata, (snapshot_id, commit_uuid), full_bytes)
+        let ids = (snapshot_id, commit_uuid, None);
+        Self::start(storage, metadata, ids, full_bytes)
+    }
+
+    /// As [`ManifestRoller::new`], with an id somewhere in the files' names, so that they can be found by it.
+    pub(crate) fn with_writer(
+        storage: &Storage,
+        metadata: &TableMetadata,
+        snapshot_id: i64,
+        writer: Option<Uuid>,
+    ) -> Result<Self> {
+        let full_bytes = properties::manifest_target_bytes(metadata);
+        let ids = (snapshot_id, Uuid::new_v4(), writer);
+        Self::start(storage, metadata, ids, full_bytes)
     }
 
     /// As [`ManifestRoller::new`], with another size at which manifests are full.
@@ -108,13 +123,14 @@ impl ManifestRoller {
         snapshot_id: i64,
         full_bytes: usize,
     ) -> Result<Self> {
-        Self::start(storage, metadata, (snapshot_id, Uuid::new_v4()), full_bytes)
+        let ids = (snapshot_id, Uuid::new_v4(), None);
+        Self::start(storage, metadata, ids, full_bytes)
     }
 
     fn start(
         storage: &Storage,
         metadata: &TableMetadata,
-        (snapshot_id, commit_uuid): (i64, Uuid),
+        (snapshot_id, commit_uuid, writer): (i64, Uuid, Option<Uuid>),
         full_bytes: usize,
     ) -> Result<Self> {
         let target = Target {
@@ -130,6 +146,7 @@ impl ManifestRoller {
                 .collect(),
             snapshot_id,
             commit_uuid,
+            writer,
             full_bytes,
         };
         let (sender, receiver) = mpsc::channel(QUEUE_FILES);
@@ -381,7 +398,11 @@ impl Worker {
     /// Ends a manifest and sends it on its way.
     async fn close(&mut self, number: u32, manifest: ManifestEncoder) -> Result<()> {
         let target = &self.target;
-        let name = format!("{}-m{number}.avro", target.commit_uuid);
+        let commit = target.commit_uuid;
+        let name = match target.writer {
+            None => format!("{commit}-m{number}.avro"),
+            Some(writer) => format!("{commit}-{writer}-m{number}.avro"),
+        };
         let location = target.folder.join(&name);
         let EncodedManifest { bytes, file } =
             manifest.finish(location.as_str().to_owned(), &self.schema)?;

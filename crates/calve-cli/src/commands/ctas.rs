@@ -46,6 +46,7 @@ pub(crate) async fn ctas(context: &Context, flags: CtasFlags) -> anyhow::Result<
     tell(context, &outcome.report.plan);
     match (failure, &outcome.verify) {
         (Some(error), _) => Err(error),
+        _ if !outcome.report.plan.is_in_step() => Ok(ExitStatus::Problem),
         (None, Some(proof)) => Ok(verify::status(proof)),
         (None, None) => Ok(ExitStatus::Done),
     }
@@ -89,6 +90,8 @@ async fn operation(
         .with_int96(settings.int96)
         .with_nanoseconds(settings.nanoseconds)
         .with_update(settings.update)
+        .with_on_changed(settings.on_changed)
+        .with_on_deleted(settings.on_deleted)
         .with_session(context.session_options())
         .with_progress(Arc::new(context.bars.clone()))
         .with_fail_point(context.settings.fail_point.clone());

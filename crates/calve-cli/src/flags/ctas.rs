@@ -1,6 +1,6 @@
 use clap::{Args, ValueEnum};
 
-use super::{LevelFlag, RecursiveFlag, key_value};
+use super::{LevelFlag, OnChangedFlag, OnDeletedFlag, RecursiveFlag, key_value};
 
 /// Flags of `calve ctas`.
 #[derive(Debug, Args)]
@@ -69,6 +69,12 @@ pub(crate) struct CtasFlags {
     /// batches of whole files; what changed or vanished is reported
     #[arg(long)]
     pub(crate) update: bool,
+    /// What --update does about files that changed: report them, or do the batches that read them anew
+    #[arg(long, value_name = "HOW", requires = "update")]
+    pub(crate) on_changed: Option<OnChangedFlag>,
+    /// What --update does about files that vanished: report them, or do the batches that read them anew
+    #[arg(long, value_name = "HOW", requires = "update")]
+    pub(crate) on_deleted: Option<OnDeletedFlag>,
     /// Compare source and table afterwards, in the same report
     #[arg(long, value_name = "LEVEL", num_args = 0..=1, default_missing_value = "aggregates")]
     pub(crate) verify: Option<LevelFlag>,

@@ -1,11 +1,13 @@
 use calve::base::{Location, Properties, TableIdent};
 use calve::iceberg::spec::{FormatVersion, PrimitiveType};
 use calve::lake::Recursive;
+use calve::migrate::sync::{OnChanged, OnDeleted};
 use calve::migrate::{BatchBy, PartitionBy, SortBy};
 use calve::query::{Int96Zone, LakeFormat, Nanoseconds};
 use calve::verify::Level;
 
 use super::source::{format, partition_types, recursive};
+use super::sync::{on_changed, on_deleted};
 use super::verify::level;
 use super::{Error, Settings, SourceSettings, VerifySettings, bytes};
 use crate::flags::CtasFlags;
@@ -36,6 +38,8 @@ pub(crate) struct CtasSettings {
     pub(crate) recursive: Recursive,
     pub(crate) snapshot_id: Option<i64>,
     pub(crate) update: bool,
+    pub(crate) on_changed: OnChanged,
+    pub(crate) on_deleted: OnDeleted,
     /// Whether, and how closely, source and table are compared afterwards.
     pub(crate) verify: Option<Level>,
 }
@@ -91,6 +95,8 @@ impl CtasSettings {
             recursive: recursive(flags.recursive),
             snapshot_id: flags.snapshot_id,
             update: flags.update,
+            on_changed: on_changed(flags.on_changed),
+            on_deleted: on_deleted(flags.on_deleted),
             verify: flags.verify.map(level),
         })
     }

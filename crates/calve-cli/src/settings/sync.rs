@@ -33,19 +33,29 @@ impl SyncSettings {
         Ok(Self {
             source,
             table: Settings::table(&flags.table)?,
-            on_changed: match flags.on_changed {
-                Some(OnChangedFlag::Replace) => OnChanged::Replace,
-                Some(OnChangedFlag::Keep) | None => OnChanged::Keep,
-            },
-            on_deleted: match flags.on_deleted {
-                Some(OnDeletedFlag::Remove) => OnDeleted::Remove,
-                Some(OnDeletedFlag::Keep) | None => OnDeleted::Keep,
-            },
+            on_changed: on_changed(flags.on_changed),
+            on_deleted: on_deleted(flags.on_deleted),
             on_unsafe: on_unsafe(flags.on_unsafe),
             on_refused: on_refused(flags.on_refused),
             int96: int96(flags.int96),
             allow_extra_columns: flags.allow_extra_columns,
             create: !flags.no_create,
         })
+    }
+}
+
+/// What becomes of files that changed.
+pub(super) fn on_changed(flag: Option<OnChangedFlag>) -> OnChanged {
+    match flag {
+        Some(OnChangedFlag::Replace) => OnChanged::Replace,
+        Some(OnChangedFlag::Keep) | None => OnChanged::Keep,
+    }
+}
+
+/// What becomes of files that vanished.
+pub(super) fn on_deleted(flag: Option<OnDeletedFlag>) -> OnDeleted {
+    match flag {
+        Some(OnDeletedFlag::Remove) => OnDeleted::Remove,
+        Some(OnDeletedFlag::Keep) | None => OnDeleted::Keep,
     }
 }

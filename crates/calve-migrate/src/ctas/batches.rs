@@ -88,6 +88,9 @@ pub struct PlannedBatch {
     pub bytes: u64,
     /// Number of rows in them, where that is known.
     pub records: Option<u64>,
+    /// The batch of an earlier run whose rows go when those of this one come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<u64>,
     /// Names its rows: equal in every run as long as the source is the same.
     pub identity: String,
     /// The places of its files in the source.
@@ -131,7 +134,7 @@ impl PlannedBatch {
                 format!("{first} to {last}")
             }
             (None, Some(only), _) => files[*only].location.to_string(),
-            (None, None, _) => "nothing".to_owned(),
+            (None, None, _) => "no file any more".to_owned(),
         };
         hash.update(rows_of.as_bytes());
         Self {
@@ -140,6 +143,7 @@ impl PlannedBatch {
             files: places.len() as u64,
             bytes,
             records: records.filter(|_| value.is_none()),
+            replaces: None,
             identity: format!("{:032x}", hash.digest128()),
             places,
             value,

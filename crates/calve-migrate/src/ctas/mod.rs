@@ -11,6 +11,7 @@
 //! the source's files.
 
 mod batches;
+mod plan;
 mod prepare;
 mod report;
 mod resume;
@@ -19,6 +20,7 @@ mod run;
 mod source;
 mod tally;
 mod target;
+mod update;
 mod write;
 
 use std::future::IntoFuture;
@@ -33,11 +35,13 @@ use futures::future::BoxFuture;
 use iceberg::spec::FormatVersion;
 
 pub use batches::{BatchBy, BatchByError, DEFAULT_BATCH_BYTES, MAXIMUM_BATCHES, PlannedBatch};
+use plan::Prepared;
 pub use report::{Plan, Report};
 pub(crate) use resume::has_filter;
 pub(crate) use target::MIGRATION_ID;
 
 use crate::journal::FailPoint;
+use crate::sync::{OnChanged, OnDeleted};
 use crate::{PartitionBy, Result, SortBy};
 
 /// How much memory a rewrite may take, unless said otherwise.
@@ -97,6 +101,8 @@ struct Options {
     int96: Int96Zone,
     nanoseconds: Nanoseconds,
     update: bool,
+    on_changed: OnChanged,
+    on_deleted: OnDeleted,
     session: SessionOptions,
 }
 
@@ -120,6 +126,8 @@ impl Ctas {
                 int96: Int96Zone::default(),
                 nanoseconds: Nanoseconds::default(),
                 update: false,
+                on_changed: OnChanged::default(),
+                on_deleted: OnDeleted::default(),
                 session: SessionOptions::default(),
             },
             progress: Arc::new(NoProgress),
@@ -193,10 +201,27 @@ impl Ctas {
 
     /// Whether a table that this very rewrite made before is kept in step: files that appeared in the source since are
     /// rewritten into it, in batches of their own. Files that changed or vanished since are reported
-    /// ([`Plan::changed_files`], [`Plan::missing_files`]), and the table keeps their rows. Default: no, such a table is an
-    /// error.
+    /// ([`Plan::changed_files`], [`Plan::missing_files`]), and the table keeps their rows unless told otherwise. Where
+    /// the source lists as it did when the table was last in step with it, that one listing is all. Default: no, such a
+    /// table is an error.
     pub fn with_update(mut self, update: bool) -> Self {
         self.options.update = update;
+        self
+    }
+
+    /// What an update does about files that changed. [`OnChanged::Replace`] does the batches that read them anew: what is
+    /// there of all of a batch's files is written, and what it wrote before leaves the table, in one snapshot. Not
+    /// possible where others rewrote the batch's files in the table or deleted rows of them, nor where batches are values
+    /// of a column.
+    pub fn with_on_changed(mut self, on_changed: OnChanged) -> Self {
+        self.options.on_changed = on_changed;
+        self
+    }
+
+    /// What an update does about files that vanished. [`OnDeleted::Remove`] does the batches that read them anew, as
+    /// [`Ctas::with_on_changed`].
+    pub fn with_on_deleted(mut self, on_deleted: OnDeleted) -> Self {
+        self.options.on_deleted = on_deleted;
         self
     }
 
@@ -226,13 +251,15 @@ impl Ctas {
         self
     }
 
-    /// Says what would be done, without writing: lists the source and reads its footers.
+    /// Says what would be done, without writing: lists the source and reads the footers of what would be read.
     ///
     /// # Errors
     /// As the run, as far as it can be told before rows are read.
     pub async fn plan(&self) -> Result<Plan> {
-        let prepared = Box::pin(run::prepare(self)).await?;
-        Ok(prepared.plan)
+        match Box::pin(plan::prepare(self)).await? {
+            Prepared::InStep(in_step) => Ok(in_step.plan),
+            Prepared::Work(work) => Ok(work.plan),
+        }
     }
 }
 
@@ -242,8 +269,10 @@ impl IntoFuture for Ctas {
 
     fn into_future(self) -> Self::IntoFuture {
         async move {
-            let prepared = Box::pin(run::prepare(&self)).await?;
-            Box::pin(run::run(&self, prepared)).await
+            match Box::pin(plan::prepare(&self)).await? {
+                Prepared::InStep(in_step) => in_step.settle(self.clock.as_ref()).await,
+                Prepared::Work(work) => Box::pin(run::run(&self, *work)).await,
+            }
         }
         .boxed()
     }

@@ -42,14 +42,33 @@ pub struct Plan {
     pub resumes: Option<MigrationId>,
     /// Number of batches that the earlier run committed.
     pub resumed_batches: u64,
-    /// Files that an earlier run rewrote and that have changed since. Their rows are in the table as they were.
+    /// Files that an earlier run rewrote and that have changed since.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changed_files: Vec<String>,
-    /// Files that an earlier run rewrote and that are gone. Their rows are in the table.
+    /// How many of them are read again; the table has the rows of the others as they were.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub replaced_files_count: u64,
+    /// Files that an earlier run rewrote and that are gone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing_files: Vec<String>,
+    /// How many of them leave the table; it has the rows of the others.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub removed_files_count: u64,
     /// What the source's reader should know.
     pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// Whether the table has what its source has, once this is done.
+    pub fn is_in_step(&self) -> bool {
+        self.replaced_files_count == self.changed_files.len() as u64
+            && self.removed_files_count == self.missing_files.len() as u64
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What a rewrite did, all its runs together.

@@ -1,9 +1,8 @@
 //! What an earlier run of the same rewrite left.
 
-use std::collections::HashMap;
-
 use calve_base::Location;
 use calve_catalog::Table;
+use iceberg::spec::Schema;
 use serde_json::{Value, json};
 
 use super::target::MIGRATION_ID;
@@ -23,6 +22,8 @@ pub(super) struct Earlier {
 
 /// Under which name the journal keeps the snapshot of a source that is a table.
 const SOURCE_SNAPSHOT: &str = "source-snapshot-id";
+/// Under which name it keeps the columns of the source's files.
+pub(super) const SOURCE_SCHEMA: &str = "source-schema";
 
 /// What the rewrite is told to do, as the journal keeps it.
 pub(super) fn options(ctas: &Ctas, source_snapshot_id: Option<i64>) -> Value {
@@ -91,16 +92,30 @@ impl Earlier {
         let Some(journal) = journal else {
             return Ok(None);
         };
-        Ok(Some(Self {
+        let mut earlier = Self {
             batches: journal.batches().await?,
             journal,
             table: loaded,
-        }))
+        };
+        let batches = std::mem::take(&mut earlier.batches);
+        earlier.batches = Batch::current(batches, |batch| earlier.has_landed(batch));
+        Ok(Some(earlier))
     }
 
     /// The snapshot that the earlier run read, where its source is a table.
     pub(super) fn source_snapshot_id(&self) -> Option<i64> {
         self.journal.migration().options[SOURCE_SNAPSHOT].as_i64()
+    }
+
+    /// The columns of the source's files, as they were read, where that is known.
+    pub(super) fn source_schema(&self) -> Option<Schema> {
+        let schema = self.journal.migration().options.get(SOURCE_SCHEMA)?;
+        serde_json::from_value(schema.clone()).ok()
+    }
+
+    /// Its batches that are committed, be it that the journal does not know of it.
+    pub(super) fn landed(&self) -> impl Iterator<Item = &Batch> {
+        self.batches.iter().filter(|batch| self.has_landed(batch))
     }
 
     /// Number of its batches that are committed.
@@ -125,32 +140,16 @@ impl Earlier {
         self.batches.iter().all(|batch| self.has_landed(batch))
     }
 
+    /// Whether it ended before all of its batches were there, of which each has parts of all files.
+    pub(super) fn is_cut_off_in_parts(&self) -> bool {
+        let is_part = |batch: &Batch| batch.sources.is_empty() && batch.replaces.is_none();
+        self.journal.migration().state == MigrationState::Running && self.landed().any(is_part)
+    }
+
     /// The greatest number that a batch has.
     pub(super) fn last_number(&self) -> u64 {
         let numbers = self.batches.iter().map(|batch| batch.number);
         numbers.max().unwrap_or(0)
-    }
-
-    /// The source's files that committed batches read, by name, with their versions.
-    ///
-    /// # Errors
-    /// [`Error::CannotUpdate`] where the journal does not tell.
-    pub(super) fn read_files(&self, ctas: &Ctas) -> Result<HashMap<String, String>> {
-        let mut read = HashMap::new();
-        for batch in self.batches.iter().filter(|batch| self.has_landed(batch)) {
-            if batch.sources.is_empty() {
-                return Err(Error::CannotUpdate {
-                    table: ctas.table.clone(),
-                    problem: format!(
-                        "the journal of {} does not tell which files were read: batches are values of a column, the \
-                         source is a table, or an older release made it",
-                        self.journal.id()
-                    ),
-                });
-            }
-            read.extend(batch.sources.iter().cloned());
-        }
-        Ok(read)
     }
 
     /// Checks that its batches are those that are planned now.

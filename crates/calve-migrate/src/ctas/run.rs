@@ -1,26 +1,25 @@
 //! The batches, one after the other, each committed or gone without a trace.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use calve_base::{Location, Stage};
 use calve_catalog::Table;
-use calve_query::{Session, SessionOptions};
 use calve_table::{
-    Append, Leftovers, ManifestRoller, NewTable, Revalidation, Transaction, new_snapshot_id,
+    Append, Leftovers, ManifestRoller, NewDeletes, NewTable, ReplaceFiles, Revalidation,
+    Transaction, new_snapshot_id,
 };
-use datafusion::prelude::DataFrame;
 use futures::FutureExt;
 use iceberg::spec::{DataFile, TableMetadata};
 use uuid::Uuid;
 
+use super::plan::{Work, select};
 use super::prepare::Preparation;
-use super::resume::{Earlier, options};
-use super::rows::table_schema;
-use super::source::{Opened, Since};
-use super::target::{MIGRATION_ID, RUN_ID, check_apart, describe, location, new_table};
+use super::resume::{Earlier, SOURCE_SCHEMA, options};
+use super::target::{MIGRATION_ID, RUN_ID};
+use super::update::{removed_files, write_pages};
 use super::write::{Output, STAGE};
-use super::{Ctas, CtasSource, DEFAULT_MEMORY_BYTES, Plan, PlannedBatch, Report};
+use super::{Ctas, PlannedBatch, Report};
 use crate::journal::{
     Batch, BatchState, Journal, Migration, MigrationId, MigrationState, Operation,
 };
@@ -30,226 +29,25 @@ use crate::{Error, Result};
 const BATCH_ID: &str = "calve.batch-id";
 /// The snapshot property that says which batch of how many.
 const BATCH: &str = "calve.batch";
-/// How many batches a plan shows.
-const SHOWN_BATCHES: usize = 100;
-/// The part of the memory that open row groups may take: a quarter, up to this.
-const MOST_WRITE_BYTES: u64 = 512 * 1024 * 1024;
-
-/// All that is known before rows are read.
-pub(super) struct Prepared {
-    pub(super) plan: Plan,
-    session: Session,
-    opened: Opened,
-    batches: Vec<PlannedBatch>,
-    new: NewTable,
-    metadata: TableMetadata,
-    earlier: Option<Earlier>,
-    /// The number of the last batch of the runs before this one, where it only adds to what they did.
-    before: u64,
-    source_snapshot_id: Option<i64>,
-    write_bytes: u64,
-    sort_bytes: u64,
-}
-
-/// Lists the source, decides on the table, looks for an earlier run.
-pub(super) async fn prepare(ctas: &Ctas) -> Result<Prepared> {
-    let location = location(ctas).await?;
-    let earlier = Earlier::find(ctas, &location).await?;
-    let memory = ctas.options.session.memory_bytes;
-    let memory = memory.unwrap_or(DEFAULT_MEMORY_BYTES);
-    let write_bytes = (memory / 4).min(MOST_WRITE_BYTES);
-    // What is allowed is divided among all that could spill. Half of them bring rows from thread to thread and take
-    // next to nothing, so that sorts would have but one half of it.
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let writers = ctas.options.session.concurrency.unwrap_or(processors);
-    let is_divided = writers > 1 && !ctas.options.partition_by.is_empty();
-    let sort_bytes = memory - write_bytes;
-    let session = SessionOptions {
-        memory_bytes: Some(sort_bytes * if is_divided { 2 } else { 1 }),
-        ..ctas.options.session.clone()
-    };
-    let session = Session::new(Arc::clone(&ctas.catalog), session)?;
-    let (mut opened, source_snapshot_id) = open(ctas, &session, earlier.as_ref()).await?;
-    let update = earlier.as_ref().filter(|_| ctas.options.update);
-    let since = match update {
-        Some(earlier) => opened.leave_new(earlier.read_files(ctas)?),
-        None => Since::default(),
-    };
-    check_apart(&location, opened.root.as_ref())?;
-    let mut batches = Box::pin(opened.cut(&session, &ctas.options.batch_by)).await?;
-    let before = update.map_or(0, Earlier::last_number);
-    for batch in &mut batches {
-        batch.number += before;
-    }
-    let rows = select(ctas, &session, opened.all()).await?;
-    // Finds columns that cannot be read, before anything is written.
-    let planned = Box::pin(rows.clone().create_physical_plan()).await;
-    planned.map_err(calve_query::Error::from)?;
-    let version = ctas.options.format_version;
-    let (schema, cures) = table_schema(rows.schema().as_arrow(), &opened.schema, version)?;
-    let new = new_table(ctas, location, schema)?;
-    let metadata = new.clone().into_metadata()?;
-    let metadata = match earlier.as_ref().and_then(|earlier| earlier.table.as_ref()) {
-        None => metadata,
-        Some(table) => same_shape(ctas, &metadata, table)?,
-    };
-    match (&earlier, update) {
-        (Some(earlier), None) => earlier.check(&batches)?,
-        (Some(_), Some(_)) => check_whole_files(ctas, &batches)?,
-        (None, _) => {}
-    }
-    let mut prepared = Prepared {
-        plan: plan(ctas, &opened, &metadata, &batches),
-        session,
-        opened,
-        batches,
-        new,
-        metadata,
-        earlier,
-        before,
-        source_snapshot_id,
-        write_bytes,
-        sort_bytes,
-    };
-    prepared.plan.cures = cures;
-    prepared.plan.notes.extend(since.notes());
-    prepared.plan.changed_files = since.changed;
-    prepared.plan.missing_files = since.missing;
-    if let Some(earlier) = &prepared.earlier {
-        prepared.plan.resumes = Some(earlier.journal.id().clone());
-        prepared.plan.resumed_batches = earlier.committed();
-    }
-    Ok(prepared)
-}
-
-/// Opens the source; a table as it was when the earlier run read it.
-async fn open(
-    ctas: &Ctas,
-    session: &Session,
-    earlier: Option<&Earlier>,
-) -> Result<(Opened, Option<i64>)> {
-    let mut pinned = ctas.clone();
-    let mut snapshot = None;
-    if let CtasSource::Table {
-        catalog,
-        ident,
-        snapshot_id,
-    } = &mut pinned.source
-    {
-        if snapshot_id.is_none() {
-            *snapshot_id = if let Some(earlier) = earlier {
-                earlier.source_snapshot_id()
-            } else {
-                let table = catalog.load_table(ident).await?;
-                table.metadata().current_snapshot_id()
-            };
-        }
-        snapshot = *snapshot_id;
-    }
-    Ok((Box::pin(Opened::open(&pinned, session)).await?, snapshot))
-}
-
-async fn select(
-    ctas: &Ctas,
-    session: &Session,
-    table: Arc<dyn datafusion::catalog::TableProvider>,
-) -> Result<DataFrame> {
-    let options = &ctas.options;
-    let rows = session.select_from(table, options.select.as_deref(), options.filter.as_deref());
-    Ok(Box::pin(rows).await?)
-}
-
-/// Only batches of whole files can be told from those that were read before.
-fn check_whole_files(ctas: &Ctas, batches: &[PlannedBatch]) -> Result<()> {
-    if batches.iter().any(|batch| batch.value.is_some()) {
-        return Err(Error::CannotUpdate {
-            table: ctas.table.clone(),
-            problem: "a batch for each value of a column reads parts of files".to_owned(),
-        });
-    }
-    Ok(())
-}
-
-/// The metadata of the table that an earlier run made, if it is what this run would make.
-fn same_shape(ctas: &Ctas, new: &TableMetadata, table: &Table) -> Result<TableMetadata> {
-    let old = table.metadata();
-    let is_same = old.current_schema().as_struct() == new.current_schema().as_struct()
-        && old.default_partition_spec().fields() == new.default_partition_spec().fields();
-    let table = table.ident().clone();
-    if is_same {
-        Ok(old.clone())
-    } else if ctas.options.update {
-        let problem = "it has other columns than the rows, or is partitioned in another way";
-        let problem = problem.to_owned();
-        Err(Error::CannotUpdate { table, problem })
-    } else {
-        let problem = "its schema or its partitioning is another now".to_owned();
-        Err(Error::TargetChanged { table, problem })
-    }
-}
-
-fn plan(ctas: &Ctas, opened: &Opened, metadata: &TableMetadata, batches: &[PlannedBatch]) -> Plan {
-    let (columns, partition_by, sort_by) = describe(metadata);
-    let rows = opened.files.iter().map(|file| file.rows);
-    let properties = metadata.properties().iter();
-    Plan {
-        source: opened.name.clone(),
-        source_files_count: opened.files.len() as u64,
-        source_bytes: opened.files.iter().map(|file| file.size).sum(),
-        source_records_count: rows.sum(),
-        skipped_count: opened.skipped_count,
-        table: ctas.table.clone(),
-        table_location: Location::parse(metadata.location())
-            .expect("the location of valid metadata is one"),
-        format_version: metadata.format_version() as u8,
-        columns,
-        partition_by,
-        sort_by,
-        properties: properties
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect(),
-        cures: Vec::new(),
-        batches: batches.len() as u64,
-        first_batches: batches.iter().take(SHOWN_BATCHES).cloned().collect(),
-        resumes: None,
-        resumed_batches: 0,
-        changed_files: Vec::new(),
-        missing_files: Vec::new(),
-        notes: opened.notes.clone(),
-    }
-}
 
 /// A rewrite under way.
 struct Run<'a> {
     ctas: &'a Ctas,
-    prepared: &'a Prepared,
+    prepared: &'a Work,
     journal: Journal,
     own_id: String,
     /// The table, once there is one.
     table: Option<Table>,
     /// Batches that are committed, by number.
     committed: HashMap<u64, Batch>,
+    /// The files that go with batches which are done anew, by the numbers of these.
+    removed: HashMap<u64, Vec<Location>>,
     cleaned_files_count: u64,
 }
 
 /// Does what was planned.
-pub(super) async fn run(ctas: &Ctas, mut prepared: Prepared) -> Result<Report> {
+pub(super) async fn run(ctas: &Ctas, mut prepared: Work) -> Result<Report> {
     let earlier = prepared.earlier.take();
-    if let Some(earlier) = &earlier
-        && let (Some(table), true) = (&earlier.table, ctas.options.update)
-        && prepared.batches.is_empty()
-        && earlier.is_whole()
-    {
-        return Ok(Report {
-            migration_id: earlier.journal.id().clone(),
-            snapshot_ids: Vec::new(),
-            metadata_location: Some(table.metadata_location().clone()),
-            added_files_count: 0,
-            added_records_count: 0,
-            cleaned_files_count: 0,
-            plan: prepared.plan,
-        });
-    }
     let mut run = Run::begin(ctas, &prepared, earlier).await?;
     let stage = Stage::start(
         ctas.progress.as_ref(),
@@ -282,14 +80,15 @@ pub(super) async fn run(ctas: &Ctas, mut prepared: Prepared) -> Result<Report> {
 
 impl<'a> Run<'a> {
     /// Begins the journal, or goes on with that of an earlier run, whose cut-off batches are settled.
-    async fn begin(
-        ctas: &'a Ctas,
-        prepared: &'a Prepared,
-        earlier: Option<Earlier>,
-    ) -> Result<Self> {
+    async fn begin(ctas: &'a Ctas, prepared: &'a Work, earlier: Option<Earlier>) -> Result<Self> {
         let storage = ctas.catalog.storage();
         let (journal, table, batches) = if let Some(earlier) = earlier {
-            (earlier.journal, earlier.table, earlier.batches)
+            let mut journal = earlier.journal;
+            if journal.migration().listing.is_some() {
+                let behind = |migration: &mut Migration| migration.listing = None;
+                journal.update(ctas.clock.as_ref(), behind).await?;
+            }
+            (journal, earlier.table, earlier.batches)
         } else {
             let id = MigrationId::new(Operation::Ctas, ctas.table.clone(), ctas.clock.as_ref());
             let migration = Migration::new(id, &prepared.plan.source, ctas.clock.as_ref())
@@ -307,8 +106,17 @@ impl<'a> Run<'a> {
             own_id: Uuid::new_v4().to_string(),
             table,
             committed: HashMap::new(),
+            removed: HashMap::new(),
             cleaned_files_count: 0,
         };
+        let replaced = prepared.batches.iter().filter_map(|batch| batch.replaces);
+        let replaced: HashSet<u64> = replaced.collect();
+        for batch in batches
+            .iter()
+            .filter(|batch| replaced.contains(&batch.number))
+        {
+            run.removed.insert(batch.number, removed_files(batch)?);
+        }
         run.settle(batches).await?;
         Ok(run)
     }
@@ -396,6 +204,7 @@ impl<'a> Run<'a> {
         let identity = planned.identity.clone();
         let mut batch = Batch::new(planned.number, identity, writer, new_snapshot_id());
         batch.sources = self.prepared.opened.sources_of(planned);
+        batch.replaces = planned.replaces;
         self.journal.record_batch(&batch).await?;
         self.ctas.fail_point.reach("batch-begun");
         let error = match Box::pin(self.attempt(planned, &mut batch)).await {
@@ -437,8 +246,12 @@ impl<'a> Run<'a> {
         batch.state = BatchState::Verified;
         self.journal.record_batch(batch).await?;
         fail_point.reach("batch-verified");
-        if !files.is_empty() {
-            self.commit(planned, batch, files).await?;
+        let removed = planned
+            .replaces
+            .and_then(|number| self.removed.remove(&number));
+        let removed = removed.unwrap_or_default();
+        if !(files.is_empty() && removed.is_empty()) {
+            self.commit(planned, batch, files, removed).await?;
         }
         fail_point.reach("batch-landed");
         batch.state = BatchState::Committed;
@@ -450,6 +263,9 @@ impl<'a> Run<'a> {
     /// Writes the rows and compares the files with what was read.
     async fn write(&self, planned: &PlannedBatch, batch: &mut Batch) -> Result<Vec<DataFile>> {
         let (ctas, prepared) = (self.ctas, self.prepared);
+        if planned.places.is_empty() {
+            return Ok(Vec::new());
+        }
         let wrong = calve_query::Error::from;
         let metadata = self.metadata();
         let table = prepared.opened.batch(planned)?;
@@ -500,6 +316,7 @@ impl<'a> Run<'a> {
         planned: &PlannedBatch,
         batch: &Batch,
         files: Vec<DataFile>,
+        removed: Vec<Location>,
     ) -> Result<()> {
         let storage = self.ctas.catalog.storage();
         let (id, writer) = (batch.snapshot_id, batch.writer);
@@ -507,7 +324,7 @@ impl<'a> Run<'a> {
         for file in files {
             manifests.add(file).await?;
         }
-        let append = Append::new(id, manifests.finish().await?);
+        let manifests = manifests.finish().await?;
         let catalog = Arc::clone(&self.ctas.catalog);
         let transaction = match &self.table {
             Some(table) => Transaction::new(catalog, table.clone())
@@ -516,8 +333,17 @@ impl<'a> Run<'a> {
         };
         let number = planned.number;
         let count = self.prepared.before + self.prepared.batches.len() as u64;
+        let transaction = if removed.is_empty() {
+            transaction.with_snapshot(Append::new(id, manifests))
+        } else {
+            let new_deletes = NewDeletes::Refuse {
+                since: self.prepared.sequence_number,
+                except_equality: false,
+            };
+            let replace = ReplaceFiles::new(id, removed, manifests);
+            transaction.with_snapshot(replace.with_writer(writer).with_new_deletes(new_deletes))
+        };
         let committed = transaction
-            .with_snapshot(append)
             .with_summary("engine-name", "calve")
             .with_summary("engine-version", env!("CARGO_PKG_VERSION"))
             .with_summary(MIGRATION_ID, self.journal.id().to_string())
@@ -535,7 +361,17 @@ impl<'a> Run<'a> {
             self.create().await?;
         }
         let clock = self.ctas.clock.as_ref();
+        let prepared = self.prepared;
+        if prepared.batches.iter().any(|batch| batch.value.is_some()) {
+            write_pages(&self.journal, &prepared.opened.files).await?;
+        }
+        let schema = prepared.opened.known_schema().map(serde_json::to_value);
+        let schema = schema.and_then(std::result::Result::ok);
         let done = |migration: &mut Migration| {
+            migration.listing.clone_from(&prepared.listing);
+            if let Some(schema) = schema {
+                migration.options[SOURCE_SCHEMA] = schema;
+            }
             if migration.state == MigrationState::Running {
                 migration.state = MigrationState::Done;
             }

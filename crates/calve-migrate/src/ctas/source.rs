@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use calve_base::Location;
-use calve_lake::{Lake, LakeFile, LakeOptions, PartitionKey, Source};
+use calve_lake::{Lake, LakeFile, LakeOptions, PartitionKey};
 use calve_query::{
     Cures, LakeFormat, LakeTable, OrcTimestamps, RecordFormat, RecordTable, Session, TableFiles,
-    TextTable, cured_lake_provider, record_provider, table_provider, table_provider_at,
-    text_provider,
+    TextTable, cured_lake_files, cured_lake_provider, record_provider, table_provider,
+    table_provider_at, text_provider,
 };
 use calve_storage::{ObjectInfo, Storage};
 use datafusion::catalog::TableProvider;
@@ -22,7 +22,7 @@ use iceberg::spec::{FormatVersion, Literal, PrimitiveType, Schema, Type};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::batches::group;
-use super::{BatchBy, Ctas, CtasSource, MAXIMUM_BATCHES, PlannedBatch};
+use super::{BatchBy, Ctas, CtasSource, DEFAULT_BATCH_BYTES, MAXIMUM_BATCHES, PlannedBatch};
 use crate::{Error, Result};
 
 /// How many files are looked at again at once.
@@ -45,7 +45,6 @@ pub(super) struct SourceFile {
 
 /// The source, opened.
 pub(super) struct Opened {
-    pub(super) name: String,
     pub(super) files: Vec<SourceFile>,
     pub(super) skipped_count: u64,
     pub(super) notes: Vec<String>,
@@ -58,28 +57,6 @@ pub(super) struct Opened {
     rows: Rows,
 }
 
-/// What became of the files that were read before.
-#[derive(Debug, Default)]
-pub(super) struct Since {
-    pub(super) changed: Vec<String>,
-    pub(super) missing: Vec<String>,
-}
-
-impl Since {
-    /// What people should know of it.
-    pub(super) fn notes(&self) -> impl Iterator<Item = String> {
-        let note = |files: &[String], what: &str| {
-            let first = files.first()?;
-            let count = files.len();
-            Some(format!(
-                "{count} of the files that were copied {what}, such as {first}: the table has their rows as they were"
-            ))
-        };
-        let changed = note(&self.changed, "have changed since");
-        changed.into_iter().chain(note(&self.missing, "are gone"))
-    }
-}
-
 enum Rows {
     Lake(Box<LakeTable>),
     Table(Box<TableFiles>),
@@ -88,7 +65,9 @@ enum Rows {
 }
 
 /// The files of a lake, with the numbers of their partitions.
-fn source_files<'a>(listed: impl Iterator<Item = (&'a LakeFile, Option<u64>)>) -> Vec<SourceFile> {
+pub(super) fn source_files<'a>(
+    listed: impl Iterator<Item = (&'a LakeFile, Option<u64>)>,
+) -> Vec<SourceFile> {
     let mut files: Vec<SourceFile> = Vec::new();
     let mut group = 0;
     for (file, rows) in listed {
@@ -107,7 +86,26 @@ fn source_files<'a>(listed: impl Iterator<Item = (&'a LakeFile, Option<u64>)>) -
     files
 }
 
+/// How a lake is listed.
+pub(super) fn lake_options(ctas: &Ctas, options: &LakeOptions, format: LakeFormat) -> LakeOptions {
+    LakeOptions {
+        progress: Arc::clone(&ctas.progress),
+        clock: Arc::clone(&ctas.clock),
+        format: format.of_entries(),
+        ..options.clone()
+    }
+}
+
 impl Ctas {
+    /// How types are read that no table holds.
+    fn cures(&self) -> Cures {
+        Cures {
+            format_version: self.options.format_version,
+            int96: self.options.int96,
+            nanoseconds: self.options.nanoseconds,
+        }
+    }
+
     /// What becomes of the timestamps of ORC files, which all have nanoseconds.
     fn orc_timestamps(&self) -> OrcTimestamps {
         match self.options.format_version {
@@ -128,8 +126,10 @@ impl Opened {
                 options,
                 format,
             } => {
-                let (source, options) = (source.clone(), options.as_ref().clone());
-                Self::open_lake(ctas, session, (source, options), *format).await
+                let options = lake_options(ctas, options, *format);
+                let lake = Lake::open(ctas.catalog.storage(), source.clone(), options);
+                let lake = Box::pin(lake).await?;
+                Self::of_lake(ctas, session, &lake, *format).await
             }
             CtasSource::Table {
                 catalog,
@@ -142,7 +142,6 @@ impl Opened {
                     None => table_provider(&table)?,
                 };
                 let schema = provider.iceberg_schema().clone();
-                let snapshot = provider.snapshot_id();
                 let state = session.context().state();
                 let rows = Box::pin(provider.table_files(&state)).await?;
                 let files = rows
@@ -159,11 +158,6 @@ impl Opened {
                     });
                 let files = files.collect();
                 Ok(Self {
-                    name: format!(
-                        "{}:{ident}@{}",
-                        catalog.name(),
-                        snapshot.map_or_else(|| "empty".to_owned(), |id| id.to_string())
-                    ),
                     files,
                     skipped_count: 0,
                     notes: Vec::new(),
@@ -176,36 +170,20 @@ impl Opened {
         }
     }
 
-    async fn open_lake(
+    async fn of_lake(
         ctas: &Ctas,
         session: &Session,
-        (source, mut options): (Source, LakeOptions),
+        lake: &Lake,
         format: LakeFormat,
     ) -> Result<Self> {
-        options.progress = Arc::clone(&ctas.progress);
-        options.clock = Arc::clone(&ctas.clock);
-        options.format = format.of_entries();
-        let name = source.to_string();
-        let storage = ctas.catalog.storage();
-        let lake = Box::pin(Lake::open(storage, source, options)).await?;
         // How many rows there are is not known of Avro and text, before they are read.
         let (files, rows) = match format {
             LakeFormat::Parquet => {
-                let cures = Cures {
-                    format_version: ctas.options.format_version,
-                    int96: ctas.options.int96,
-                    nanoseconds: ctas.options.nanoseconds,
-                };
-                let table = Box::pin(cured_lake_provider(&lake, cures)).await?;
-                let table = table.with_views()?;
-                let files = table.files().map(|(file, rows)| (file, Some(rows)));
-                let files = source_files(files);
-                let schema = table.iceberg_schema().clone();
-                let rows = Rows::Lake(Box::new(table));
-                return Ok(Self::of_lake(name, &lake, files, schema, rows));
+                let table = Box::pin(cured_lake_provider(lake, ctas.cures())).await?;
+                return Self::of_parquet(lake, table);
             }
             LakeFormat::Text(format) => {
-                let table = Box::pin(text_provider(session, &lake, format)).await?;
+                let table = Box::pin(text_provider(session, lake, format)).await?;
                 let files = source_files(table.files().map(|file| (file, None)));
                 (files, Rows::Text(Box::new(table)))
             }
@@ -214,7 +192,7 @@ impl Opened {
                     LakeFormat::Orc => RecordFormat::Orc(ctas.orc_timestamps()),
                     _ => RecordFormat::Avro,
                 };
-                let table = Box::pin(record_provider(&lake, format)).await?;
+                let table = Box::pin(record_provider(lake, format)).await?;
                 let files = source_files(table.files());
                 (files, Rows::Records(Box::new(table)))
             }
@@ -222,19 +200,54 @@ impl Opened {
         let none = Schema::builder()
             .build()
             .map_err(calve_table::Error::from)?;
-        Ok(Self::of_lake(name, &lake, files, none, rows))
+        Ok(Self::new(lake, files, none, rows))
     }
 
-    fn of_lake(
-        name: String,
+    fn of_parquet(lake: &Lake, table: LakeTable) -> Result<Self> {
+        let table = table.with_views()?;
+        let files = source_files(table.files().map(|(file, rows)| (file, Some(rows))));
+        let schema = table.iceberg_schema().clone();
+        Ok(Self::new(lake, files, schema, Rows::Lake(Box::new(table))))
+    }
+
+    /// Opens some files of a lake. Where the columns of the others are known, nothing is read of those.
+    pub(super) async fn of_files(
+        ctas: &Ctas,
+        session: &Session,
         lake: &Lake,
-        files: Vec<SourceFile>,
-        schema: Schema,
-        rows: Rows,
-    ) -> Self {
+        format: LakeFormat,
+        (files, known): (Vec<LakeFile>, Option<Schema>),
+    ) -> Result<Self> {
+        if let (LakeFormat::Parquet, Some(known)) = (format, known) {
+            let table = cured_lake_files(lake, ctas.cures(), files, &known);
+            return Self::of_parquet(lake, Box::pin(table).await?);
+        }
+        let mut opened = Self::of_lake(ctas, session, lake, format).await?;
+        let mut known = HashMap::new();
+        for (place, file) in opened.files.iter().enumerate() {
+            known.insert(file.name(), place);
+        }
+        let mut places = Vec::with_capacity(files.len());
+        for file in source_files(files.iter().map(|file| (file, None))) {
+            match known.get(&file.name()) {
+                Some(place) => places.push(*place),
+                None => return Err(file.changed("is gone")),
+            }
+        }
+        opened.rows = match &opened.rows {
+            Rows::Lake(table) => Rows::Lake(Box::new(table.with_files(&places))),
+            Rows::Table(table) => Rows::Table(Box::new(table.with_files(&places))),
+            Rows::Text(table) => Rows::Text(Box::new(table.with_files(&places))),
+            Rows::Records(table) => Rows::Records(Box::new(table.with_files(&places))),
+        };
+        let files = places.iter().map(|place| opened.files[*place].clone());
+        opened.files = files.collect();
+        Ok(opened)
+    }
+
+    fn new(lake: &Lake, files: Vec<SourceFile>, schema: Schema, rows: Rows) -> Self {
         let warnings = lake.warnings().iter();
         Self {
-            name,
             files,
             skipped_count: lake.totals().skipped,
             notes: warnings.map(ToString::to_string).collect(),
@@ -243,6 +256,11 @@ impl Opened {
             keys: lake.partition_keys().to_vec(),
             rows,
         }
+    }
+
+    /// The columns of all files, where they need not be looked for in each of them again.
+    pub(super) fn known_schema(&self) -> Option<&Schema> {
+        matches!(self.rows, Rows::Lake(_)).then_some(&self.schema)
     }
 
     /// All of it as a table.
@@ -280,31 +298,44 @@ impl Opened {
         Ok(Arc::new(datafusion::datasource::ViewTable::new(plan, None)))
     }
 
-    /// Cuts the source.
-    pub(super) async fn cut(&self, session: &Session, by: &BatchBy) -> Result<Vec<PlannedBatch>> {
-        let sizes = self.files.iter().map(|file| (file.size, file.group));
-        let rows = self.files.iter();
-        let rows = rows.map(|file| (file.rows.unwrap_or(0), file.group));
+    /// Cuts some of the source's files, by their places. With `whole`, none of them goes into more than one batch.
+    pub(super) async fn cut(
+        &self,
+        session: &Session,
+        by: &BatchBy,
+        places: &[usize],
+        whole: bool,
+    ) -> Result<Vec<PlannedBatch>> {
+        let files = || places.iter().map(|place| &self.files[*place]);
+        let sizes = files().map(|file| (file.size, file.group));
+        let rows = files().map(|file| (file.rows.unwrap_or(0), file.group));
         let groups = match by {
             BatchBy::Partitions(bytes) => group(sizes, *bytes, true),
             BatchBy::Bytes(bytes) => group(sizes, *bytes, false),
-            BatchBy::Rows(_) if self.files.iter().any(|file| file.rows.is_none()) => {
+            BatchBy::Rows(_) if files().any(|file| file.rows.is_none()) => {
                 return Err(Error::RowsUnknown);
             }
             BatchBy::Rows(limit) => group(rows, *limit, false),
-            BatchBy::Column(column) => return self.cut_by_column(session, column).await,
+            BatchBy::Column(column) => match self.key(column) {
+                Some(key) => return Ok(self.cut_by_key(key, places)),
+                None if whole => group(sizes, DEFAULT_BATCH_BYTES, true),
+                None => return self.cut_by_column(session, column).await,
+            },
         };
-        let batches = groups.into_iter().enumerate();
-        let batches = batches
-            .map(|(index, places)| PlannedBatch::new(index as u64 + 1, &self.files, places, None));
+        let batches = groups.into_iter().enumerate().map(|(index, group)| {
+            let places = group.into_iter().map(|at| places[at]).collect();
+            PlannedBatch::new(index as u64 + 1, &self.files, places, None)
+        });
         Ok(batches.collect())
     }
 
-    async fn cut_by_column(&self, session: &Session, column: &str) -> Result<Vec<PlannedBatch>> {
+    /// The place of the partition key of that name.
+    fn key(&self, column: &str) -> Option<usize> {
         let is_it = |key: &PartitionKey| key.name.eq_ignore_ascii_case(column);
-        if let Some(index) = self.keys.iter().position(is_it) {
-            return Ok(self.cut_by_key(index));
-        }
+        self.keys.iter().position(is_it)
+    }
+
+    async fn cut_by_column(&self, session: &Session, column: &str) -> Result<Vec<PlannedBatch>> {
         if matches!(self.rows, Rows::Text(_) | Rows::Records(_)) {
             let column = column.to_owned();
             return Err(Error::BatchColumn { column });
@@ -326,10 +357,11 @@ impl Opened {
     }
 
     /// One batch for each value of a partition key, in the order of the listing.
-    fn cut_by_key(&self, key: usize) -> Vec<PlannedBatch> {
+    fn cut_by_key(&self, key: usize, places: &[usize]) -> Vec<PlannedBatch> {
         let mut groups: Vec<(Option<Literal>, Vec<usize>)> = Vec::new();
         let mut known = HashMap::new();
-        for (place, file) in self.files.iter().enumerate() {
+        for place in places.iter().copied() {
+            let file = &self.files[place];
             let value = file.partition.get(key).cloned().flatten();
             let at = *known.entry(value.clone()).or_insert(groups.len());
             if at == groups.len() {
@@ -395,30 +427,6 @@ impl Opened {
         files.map(|file| (file.name(), file.version())).collect()
     }
 
-    /// Leaves the files that were not read before, by their names and versions.
-    pub(super) fn leave_new(&mut self, read: HashMap<String, String>) -> Since {
-        let mut since = Since::default();
-        let mut missing = read;
-        let mut new = Vec::new();
-        for (place, file) in self.files.iter().enumerate() {
-            match missing.remove(&file.name()) {
-                None => new.push(place),
-                Some(version) if version == file.version() => {}
-                Some(_) => since.changed.push(file.name()),
-            }
-        }
-        since.missing = missing.into_keys().collect();
-        since.missing.sort();
-        self.rows = match &self.rows {
-            Rows::Lake(table) => Rows::Lake(Box::new(table.with_files(&new))),
-            Rows::Table(table) => Rows::Table(Box::new(table.with_files(&new))),
-            Rows::Text(table) => Rows::Text(Box::new(table.with_files(&new))),
-            Rows::Records(table) => Rows::Records(Box::new(table.with_files(&new))),
-        };
-        self.files = new.iter().map(|place| self.files[*place].clone()).collect();
-        since
-    }
-
     /// Looks whether the files of a batch are still those that were listed.
     ///
     /// # Errors
@@ -458,12 +466,12 @@ impl Opened {
 }
 
 impl SourceFile {
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         self.location.canonical().clone()
     }
 
     /// What tells it from what lies at its place at other times.
-    fn version(&self) -> String {
+    pub(super) fn version(&self) -> String {
         let mut hash = Xxh3::new();
         hash.update(&self.size.to_le_bytes());
         hash.update(&self.last_modified_ms.to_le_bytes());

@@ -1,5 +1,7 @@
 //! What a batch of rows is.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -44,6 +46,9 @@ pub struct Batch {
     /// read in part.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<(String, String)>,
+    /// The batch whose files go when those of this one come: its source was read anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<u64>,
 }
 
 impl Batch {
@@ -59,7 +64,17 @@ impl Batch {
             rows: 0,
             files: Vec::new(),
             sources: Vec::new(),
+            replaces: None,
         }
+    }
+
+    /// Leaves out what other batches replaced, by those that `has_landed` says took place.
+    pub fn current(batches: Vec<Self>, has_landed: impl Fn(&Self) -> bool) -> Vec<Self> {
+        let landed = batches.iter().filter(|batch| has_landed(batch));
+        let replaced: HashSet<u64> = landed.filter_map(|batch| batch.replaces).collect();
+        let mut batches = batches;
+        batches.retain(|batch| !replaced.contains(&batch.number));
+        batches
     }
 
     pub(super) fn document(&self) -> String {

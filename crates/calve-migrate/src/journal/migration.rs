@@ -59,6 +59,9 @@ pub struct Migration {
     /// What it was told to do. A run with other options does not go on with it.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub options: serde_json::Value,
+    /// What its source listed as when the table was last in step with it, where that was found out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<String>,
     /// How to undo it, where it can be undone: the operation's own record, or the names of the documents
     /// beside this one that hold it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +83,7 @@ impl Migration {
             updated_ms: now_ms,
             state: MigrationState::Running,
             options: serde_json::Value::Null,
+            listing: None,
             undo: None,
         }
     }

@@ -188,14 +188,15 @@ impl Journal {
         Ok(())
     }
 
-    /// All batches that were recorded, by number.
+    /// All batches that were recorded, by number, but those that others replaced.
     ///
     /// # Errors
     /// When the store fails or a record cannot be read.
     pub async fn batches(&self) -> Result<Vec<Batch>> {
         let mut batches: Vec<Batch> = self.documents("batch-").await?;
         batches.sort_by_key(|batch| batch.number);
-        Ok(batches)
+        let is_committed = |batch: &Batch| batch.state == BatchState::Committed;
+        Ok(Batch::current(batches, is_committed))
     }
 
     /// Writes down how far a batch is, in the place of what was said of it before.
@@ -251,7 +252,10 @@ impl Journal {
     }
 
     /// Reads all documents whose names begin with `prefix`, in the order of their names.
-    async fn documents<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<T>> {
+    ///
+    /// # Errors
+    /// When the store fails or a document is not what it should be.
+    pub async fn documents<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<T>> {
         let (_, files) = self.storage.list_folder(&self.folder).await?;
         let documents = files
             .into_iter()

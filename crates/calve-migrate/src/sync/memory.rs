@@ -7,13 +7,12 @@ use calve_base::Location;
 use calve_catalog::Table;
 use calve_lake::Source;
 use calve_storage::Storage;
-use futures::TryStreamExt;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::fingerprint::Fingerprint;
+use crate::Result;
 use crate::listing_sum::ListingSum;
-use crate::{Error, Result};
 
 /// What a table remembers of one source.
 #[derive(Debug, Clone)]
@@ -60,17 +59,7 @@ impl SourceMemory {
         let Source::Location(root) = source else {
             return Ok(());
         };
-        let mut sum = ListingSum::default();
-        let mut objects = self.storage.list(root);
-        while let Some(object) = objects
-            .try_next()
-            .await
-            .map_err(|error| Error::Lake(error.into()))?
-        {
-            let etag = object.etag.as_deref();
-            sum.add(&object.location, object.size, object.last_modified_ms, etag);
-        }
-        self.listing = Some(sum.to_string());
+        self.listing = Some(ListingSum::of(&self.storage, root).await?);
         Ok(())
     }
 

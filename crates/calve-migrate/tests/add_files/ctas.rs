@@ -27,7 +27,7 @@ fn ctas(home: &Home, lake: &Path, table: &str) -> Ctas {
     Ctas::new(Arc::clone(&home.catalog), source, table.parse().unwrap())
 }
 
-fn write(path: &Path, batch: &RecordBatch) {
+pub(crate) fn write(path: &Path, batch: &RecordBatch) {
     fs_err::create_dir_all(path.parent().unwrap()).unwrap();
     let file = std::fs::File::create(path).unwrap();
     let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
@@ -36,7 +36,7 @@ fn write(path: &Path, batch: &RecordBatch) {
 }
 
 /// The rows of a query as texts, sorted.
-async fn rows(home: &Home, query: &str) -> Vec<String> {
+pub(crate) async fn rows(home: &Home, query: &str) -> Vec<String> {
     let session = Session::new(Arc::clone(&home.catalog), SessionOptions::default()).unwrap();
     let batches = session.sql(query).await.unwrap().collect().await.unwrap();
     let text = arrow::util::pretty::pretty_format_batches(&batches).unwrap();
@@ -47,7 +47,7 @@ async fn rows(home: &Home, query: &str) -> Vec<String> {
 }
 
 /// `k`, `at` in milliseconds, the number in `name`, `x`.
-type Row = (Option<i32>, Option<i64>, Option<u16>, Option<f64>);
+pub(crate) type Row = (Option<i32>, Option<i64>, Option<u16>, Option<f64>);
 
 /// How the rows of one case are cut up and put together again.
 #[derive(Debug, Clone)]
@@ -105,7 +105,7 @@ fn case() -> impl Strategy<Value = Case> {
     })
 }
 
-fn batch(rows: &[Row]) -> RecordBatch {
+pub(crate) fn batch(rows: &[Row]) -> RecordBatch {
     let names: StringArray = rows
         .iter()
         .map(|row| row.2.map(|name| format!("name {name}")))

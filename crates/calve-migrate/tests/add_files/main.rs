@@ -10,6 +10,7 @@
 mod assess;
 mod bad_input;
 mod ctas;
+mod ctas_update;
 mod glue;
 mod honest;
 mod ingest;
