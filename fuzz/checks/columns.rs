@@ -46,7 +46,7 @@ pub fn check(bits: u8, document: &[u8]) {
     let mut rows = 0;
     let report = convert.run([Ok(input())], |batch| {
         rows += batch.num_rows() as u64;
-        sink.write(&batch)
+        sink.write(batch)
     });
     let report = report.expect("a document that was read once can be read again");
     sink.finish().expect("a file can be ended");

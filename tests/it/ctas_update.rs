@@ -240,3 +240,37 @@ fn batches_of_values_are_gone_on_with() {
     let printed = sandbox.run(&[update, anew()].concat());
     assert!(printed.contains("cannot be brought in step"), "{printed}");
 }
+
+/// A batch that landed, and whose snapshot expired before anybody wrote that down, is known by the table.
+#[test]
+fn what_landed_is_not_lost_with_its_snapshot() {
+    let sandbox = Sandbox::new();
+    let lake = lake(&sandbox);
+    sandbox.json(&rewrite(&lake));
+    for rewrites in [false, true] {
+        grow(&lake, 2030 + u32::from(rewrites));
+        let cut_off = [update(&lake), vec!["--fail-point", "batch-landed"]].concat();
+        assert_eq!(sandbox.output(&cut_off).status.code(), None);
+        if rewrites {
+            sandbox.json(&["compact", "noaa.ghcn", "--option", "rewrite-all=true"]);
+        } else {
+            let report = sandbox.json(&["rewrite-manifests", "noaa.ghcn"]);
+            assert!(report["snapshot_id"].is_i64(), "{report:#}");
+        }
+        let expire = [
+            "expire-snapshots",
+            "noaa.ghcn",
+            "--older-than",
+            "0s",
+            "--retain-last",
+            "1",
+        ];
+        sandbox.json(&expire);
+        let kept = rows(&sandbox, "SELECT snapshot_id FROM noaa.ghcn.snapshots");
+        assert_eq!(kept.len(), 1);
+        let report = sandbox.json(&update(&lake));
+        assert_eq!(report["added_records_count"], json!(0), "{report:#}");
+        let proof = sandbox.json(&["verify", &lake, "--table", "noaa.ghcn"]);
+        assert_eq!(proof["equal"], json!(true), "{proof:#}");
+    }
+}

@@ -104,7 +104,7 @@ fn convert(shape: &'static Shape, megabytes: u64, threads: u64, row_megabytes: u
         inputs.push(Ok(Input::new("large row", row)));
     }
     let report = convert
-        .run_on(inputs, &pool, |batch| sink.write(&batch))
+        .run_on(inputs, &pool, |batch| sink.write(batch))
         .unwrap();
     assert_eq!(report.corrupt_rows, 0);
     sink.finish().unwrap();

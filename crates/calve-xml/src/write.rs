@@ -88,7 +88,7 @@ pub type OpenFn = dyn FnMut(usize) -> std::io::Result<Box<dyn Write + Send>> + S
 /// let batch = RecordBatch::try_from_iter([("n", column)])?;
 /// let mut sink = ParquetSink::new(batch.schema(), |_| Ok(Box::new(std::io::sink())))
 ///     .with_codec(Codec::Snappy);
-/// sink.write(&batch)?;
+/// sink.write(batch)?;
 /// let files = sink.finish()?;
 /// assert_eq!(files[0].rows, 3);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -172,16 +172,21 @@ impl ParquetSink {
     ///
     /// # Errors
     /// When a file cannot be opened or written, or the batch is not of the sink's schema.
-    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        let mut at = 0;
-        while at < batch.num_rows() {
+    pub fn write(&mut self, batch: RecordBatch) -> Result<()> {
+        let mut left = Some(batch).filter(|batch| batch.num_rows() > 0);
+        while let Some(batch) = left.take() {
             let mut file = match self.file.take() {
                 Some(file) => file,
-                None => self.open_file(batch)?,
+                None => self.open_file(&batch)?,
             };
-            let rows = file.room().min(batch.num_rows() - at);
-            file.write(&batch.slice(at, rows), self.pool.as_deref())?;
-            at += rows;
+            let room = file.room();
+            let fitting = if room < batch.num_rows() {
+                left = Some(batch.slice(room, batch.num_rows() - room));
+                batch.slice(0, room)
+            } else {
+                batch
+            };
+            file.write(fitting, self.pool.as_deref())?;
             let limit = self.layout.file_bytes;
             if limit.is_some_and(|limit| file.bytes() >= limit) {
                 self.written.push(file.close(self.pool.as_deref())?);

@@ -187,12 +187,16 @@ fn render(plan: &Plan, further: &[(&str, String)], text: &mut String) {
     let mut lines = vec![
         (
             "source",
-            format!(
-                "{} ({}, {}{rows})",
-                plan.source,
-                counted(plan.source_files_count, "file"),
-                units::format_bytes(plan.source_bytes)
-            ),
+            if plan.resumes.is_some() && plan.batches == 0 {
+                format!("{} (nothing new)", plan.source)
+            } else {
+                format!(
+                    "{} ({}, {}{rows})",
+                    plan.source,
+                    counted(plan.source_files_count, "file"),
+                    units::format_bytes(plan.source_bytes)
+                )
+            },
         ),
         (
             "table",

@@ -42,10 +42,13 @@ pub(crate) use target::MIGRATION_ID;
 
 use crate::journal::FailPoint;
 use crate::sync::{OnChanged, OnDeleted};
-use crate::{PartitionBy, Result, SortBy};
+use crate::{Error, PartitionBy, Result, SortBy};
 
 /// How much memory a rewrite may take, unless said otherwise.
 pub const DEFAULT_MEMORY_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+
+/// How often a run starts again when another one committed batches after it had looked.
+const RUNS: u32 = 4;
 
 /// Where rows come from.
 #[derive(Debug, Clone)]
@@ -269,10 +272,19 @@ impl IntoFuture for Ctas {
 
     fn into_future(self) -> Self::IntoFuture {
         async move {
-            match Box::pin(plan::prepare(&self)).await? {
-                Prepared::InStep(in_step) => in_step.settle(self.clock.as_ref()).await,
-                Prepared::Work(work) => Box::pin(run::run(&self, *work)).await,
+            for run in 1.. {
+                let outcome = match Box::pin(plan::prepare(&self)).await? {
+                    Prepared::InStep(in_step) => in_step.settle(self.clock.as_ref()).await,
+                    Prepared::Work(work) => Box::pin(run::run(&self, *work)).await,
+                };
+                match outcome {
+                    Err(error @ Error::TargetChanged { .. }) if run < RUNS => {
+                        tracing::info!(%error, "another run was at work: once more");
+                    }
+                    outcome => return outcome,
+                }
             }
+            unreachable!("the last run's outcome is returned")
         }
         .boxed()
     }

@@ -9,13 +9,13 @@ use calve_table::NewTable;
 use datafusion::prelude::DataFrame;
 use iceberg::spec::TableMetadata;
 
-use super::resume::Earlier;
+use super::resume::{Begun, Earlier};
 use super::rows::table_schema;
 use super::source::Opened;
 use super::target::{check_apart, describe, location, new_table};
-use super::update::{Since, Update};
+use super::update::{Behind, Since, Update, listing_of};
 use super::{Ctas, CtasSource, DEFAULT_MEMORY_BYTES, Plan, PlannedBatch, Report};
-use crate::journal::{Journal, Migration};
+use crate::journal::{Journal, Listing, Migration, MigrationState};
 use crate::{Error, Result};
 
 /// How many batches a plan shows.
@@ -37,7 +37,7 @@ pub(super) struct InStep {
     journal: Journal,
     metadata_location: Location,
     /// What the source lists as, to be written down.
-    listing: Option<String>,
+    listing: Option<Listing>,
 }
 
 /// All that is known before rows are read.
@@ -60,22 +60,40 @@ pub(super) struct Work {
     pub(super) sort_bytes: u64,
 }
 
-/// Lists the source, decides on the table, looks for an earlier run.
+/// Looks for an earlier run, lists the source, decides on the table.
 pub(super) async fn prepare(ctas: &Ctas) -> Result<Prepared> {
     let location = location(ctas).await?;
-    let earlier = Earlier::find(ctas, &location).await?;
-    let update = earlier.as_ref();
-    let update = update.filter(|earlier| ctas.options.update && !earlier.is_cut_off_in_parts());
-    let behind = match update {
-        None => None,
-        Some(earlier) => match Box::pin(Update::find(ctas, earlier)).await? {
-            Update::InStep(found) => {
-                let in_step = InStep::new(ctas, earlier, *found)?;
-                return Ok(Prepared::InStep(Box::new(in_step)));
-            }
-            Update::Behind(behind) => Some(behind),
-        },
+    let Some(begun) = Begun::find(ctas, &location).await? else {
+        return work(ctas, location, None, None).await;
     };
+    let listing = if ctas.options.update {
+        listing_of(ctas).await?
+    } else {
+        None
+    };
+    if let Some(in_step) = InStep::of_listing(ctas, &begun, listing.as_ref()) {
+        return Ok(Prepared::InStep(Box::new(in_step)));
+    }
+    let earlier = Earlier::load(begun).await?;
+    if !ctas.options.update || earlier.is_cut_off_in_parts() {
+        return work(ctas, location, Some(earlier), None).await;
+    }
+    match Box::pin(Update::find(ctas, &earlier, listing)).await? {
+        Update::InStep(found) => {
+            let in_step = InStep::new(ctas, &earlier, *found)?;
+            Ok(Prepared::InStep(Box::new(in_step)))
+        }
+        Update::Behind(behind) => work(ctas, location, Some(earlier), Some(behind)).await,
+    }
+}
+
+/// What is to be done: anew, by going on with an earlier run, or by bringing its table in step.
+async fn work(
+    ctas: &Ctas,
+    location: Location,
+    earlier: Option<Earlier>,
+    behind: Option<Box<Behind>>,
+) -> Result<Prepared> {
     let Memory {
         session,
         write_bytes,
@@ -89,6 +107,7 @@ pub(super) async fn prepare(ctas: &Ctas) -> Result<Prepared> {
         _ => open(ctas, &session, earlier.as_ref()).await?,
     };
     check_apart(&location, opened.root.as_ref())?;
+    let update = earlier.as_ref().filter(|_| behind.is_some());
     let before = update.map_or(0, Earlier::last_number);
     let since = behind.as_ref().map(|behind| &behind.since);
     let batches = Box::pin(cut(ctas, &session, &opened, since, before)).await?;
@@ -109,7 +128,12 @@ pub(super) async fn prepare(ctas: &Ctas) -> Result<Prepared> {
     }
     let mut plan = plan(source_name(ctas, source_snapshot_id), ctas, &metadata);
     plan.describe_source(&opened, &batches);
-    plan.describe_changes(since, earlier.as_ref());
+    if let Some(since) = since {
+        plan.describe_changes(ctas, since);
+    }
+    if let Some(earlier) = &earlier {
+        plan.describe_earlier(&earlier.journal, earlier.committed());
+    }
     plan.cures = cures;
     let sequence_number = behind.as_ref().map_or(0, |behind| behind.sequence_number);
     Ok(Prepared::Work(Box::new(Work {
@@ -185,6 +209,22 @@ async fn cut(
 }
 
 impl InStep {
+    /// Where the source lists as it did when the table was last in step with it, that is all there is to look at.
+    fn of_listing(ctas: &Ctas, begun: &Begun, listing: Option<&String>) -> Option<Self> {
+        let migration = begun.journal.migration();
+        let (table, known) = (begun.table.as_ref()?, migration.listing.as_ref()?);
+        let is_done = migration.state != MigrationState::Running;
+        let is_same = is_done && Some(&known.sum) == listing;
+        let mut plan = plan(migration.source.clone(), ctas, table.metadata());
+        plan.describe_earlier(&begun.journal, known.batches);
+        is_same.then(|| Self {
+            plan,
+            journal: begun.journal.clone(),
+            metadata_location: table.metadata_location().clone(),
+            listing: None,
+        })
+    }
+
     fn new(ctas: &Ctas, earlier: &Earlier, found: super::update::InStep) -> Result<Self> {
         let Some(table) = &earlier.table else {
             return Err(Error::TargetChanged {
@@ -192,13 +232,16 @@ impl InStep {
                 problem: "it is gone".to_owned(),
             });
         };
-        let mut plan = plan(found.source, ctas, table.metadata());
-        plan.describe_changes(Some(&found.since), Some(earlier));
+        let source = earlier.journal.migration().source.clone();
+        let mut plan = plan(source, ctas, table.metadata());
+        plan.describe_changes(ctas, &found.since);
+        let batches = earlier.committed();
+        plan.describe_earlier(&earlier.journal, batches);
         Ok(Self {
             plan,
             journal: earlier.journal.clone(),
             metadata_location: table.metadata_location().clone(),
-            listing: found.listing,
+            listing: found.listing.map(|sum| Listing { sum, batches }),
         })
     }
 
@@ -206,7 +249,11 @@ impl InStep {
     pub(super) async fn settle(mut self, clock: &dyn Clock) -> Result<Report> {
         if let Some(listing) = self.listing {
             let settled = |migration: &mut Migration| migration.listing = Some(listing);
-            self.journal.update(clock, settled).await?;
+            match self.journal.update(clock, settled).await {
+                // Another run found out the same, or more.
+                Ok(()) | Err(Error::JournalChanged { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(Report {
             migration_id: self.journal.id().clone(),
@@ -330,17 +377,16 @@ impl Plan {
         self.notes.extend_from_slice(&opened.notes);
     }
 
-    fn describe_changes(&mut self, since: Option<&Since>, earlier: Option<&Earlier>) {
-        if let Some(since) = since {
-            self.notes.extend(since.notes());
-            self.changed_files.clone_from(&since.changed);
-            self.replaced_files_count = since.replaced_count;
-            self.missing_files.clone_from(&since.missing);
-            self.removed_files_count = since.removed_count;
-        }
-        if let Some(earlier) = earlier {
-            self.resumes = Some(earlier.journal.id().clone());
-            self.resumed_batches = earlier.committed();
-        }
+    fn describe_changes(&mut self, ctas: &Ctas, since: &Since) {
+        self.notes.extend(since.notes(ctas));
+        self.changed_files.clone_from(&since.changed);
+        self.replaced_files_count = since.replaced_count;
+        self.missing_files.clone_from(&since.missing);
+        self.removed_files_count = since.removed_count;
+    }
+
+    fn describe_earlier(&mut self, journal: &Journal, batches: u64) {
+        self.resumes = Some(journal.id().clone());
+        self.resumed_batches = batches;
     }
 }

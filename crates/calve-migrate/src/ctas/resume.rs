@@ -1,11 +1,13 @@
 //! What an earlier run of the same rewrite left.
 
+use std::collections::HashSet;
+
 use calve_base::Location;
 use calve_catalog::Table;
 use iceberg::spec::Schema;
 use serde_json::{Value, json};
 
-use super::target::MIGRATION_ID;
+use super::target::{LAST_SNAPSHOT_ID, MIGRATION_ID};
 use super::{Ctas, CtasSource, PlannedBatch};
 use crate::journal::{
     Batch, BatchState, Journal, Migration, MigrationId, MigrationState, Operation,
@@ -22,6 +24,8 @@ pub(super) struct Earlier {
 
 /// Under which name the journal keeps the snapshot of a source that is a table.
 const SOURCE_SNAPSHOT: &str = "source-snapshot-id";
+/// Under which name it keeps the partition keys of the source, with their types.
+pub(super) const SOURCE_KEYS: &str = "source-keys";
 /// Under which name it keeps the columns of the source's files.
 pub(super) const SOURCE_SCHEMA: &str = "source-schema";
 
@@ -71,13 +75,19 @@ fn asked(ctas: &Ctas) -> Value {
     })
 }
 
-impl Earlier {
+/// The journal of an earlier run, and the table if it came that far.
+pub(super) struct Begun {
+    pub(super) journal: Journal,
+    pub(super) table: Option<Table>,
+}
+
+impl Begun {
     /// Looks for what an unfinished run left.
     ///
     /// # Errors
     /// When the table exists and is not an unfinished run's of the same rewrite.
     pub(super) async fn find(ctas: &Ctas, location: &Location) -> Result<Option<Self>> {
-        let loaded = match ctas.catalog.load_table(&ctas.table).await {
+        let table = match ctas.catalog.load_table(&ctas.table).await {
             Ok(table) => Some(table),
             Err(
                 calve_catalog::Error::TableNotFound { .. }
@@ -85,21 +95,44 @@ impl Earlier {
             ) => None,
             Err(error) => return Err(error.into()),
         };
-        let journal = match &loaded {
+        let journal = match &table {
             Some(table) => Some(of_table(ctas, table).await?),
             None => of_location(ctas, location).await?,
         };
-        let Some(journal) = journal else {
-            return Ok(None);
-        };
-        let mut earlier = Self {
-            batches: journal.batches().await?,
+        Ok(journal.map(|journal| Self { journal, table }))
+    }
+}
+
+/// Whether a batch is committed, be it that the journal does not know of it.
+pub(super) fn has_landed(table: Option<&Table>, batch: &Batch) -> bool {
+    let is_in = |table: &Table| {
+        let metadata = table.metadata();
+        let last = metadata.properties().get(LAST_SNAPSHOT_ID);
+        metadata.snapshot_by_id(batch.snapshot_id).is_some()
+            || last.is_some_and(|last| *last == batch.snapshot_id.to_string())
+    };
+    batch.state == BatchState::Committed || table.is_some_and(is_in)
+}
+
+impl Earlier {
+    /// Reads the journal.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) async fn load(begun: Begun) -> Result<Self> {
+        let Begun { journal, table } = begun;
+        let batches = journal.batches().await?;
+        let batches = Batch::current(batches, |batch| has_landed(table.as_ref(), batch));
+        Ok(Self {
             journal,
-            table: loaded,
-        };
-        let batches = std::mem::take(&mut earlier.batches);
-        earlier.batches = Batch::current(batches, |batch| earlier.has_landed(batch));
-        Ok(Some(earlier))
+            table,
+            batches,
+        })
+    }
+
+    /// The snapshots of its batches that are committed.
+    pub(super) fn landed_snapshots(&self) -> HashSet<i64> {
+        self.landed().map(|batch| batch.snapshot_id).collect()
     }
 
     /// The snapshot that the earlier run read, where its source is a table.
@@ -113,6 +146,12 @@ impl Earlier {
         serde_json::from_value(schema.clone()).ok()
     }
 
+    /// The partition keys of the source, as they were, where that is known.
+    pub(super) fn source_keys(&self) -> Option<Vec<String>> {
+        let keys = self.journal.migration().options.get(SOURCE_KEYS)?;
+        serde_json::from_value(keys.clone()).ok()
+    }
+
     /// Its batches that are committed, be it that the journal does not know of it.
     pub(super) fn landed(&self) -> impl Iterator<Item = &Batch> {
         self.batches.iter().filter(|batch| self.has_landed(batch))
@@ -120,19 +159,11 @@ impl Earlier {
 
     /// Number of its batches that are committed.
     pub(super) fn committed(&self) -> u64 {
-        let batches = self.batches.iter();
-        batches
-            .filter(|batch| batch.state == BatchState::Committed)
-            .count() as u64
+        self.landed().count() as u64
     }
 
-    /// Whether a batch is committed, be it that the journal does not know of it.
     fn has_landed(&self, batch: &Batch) -> bool {
-        let snapshot = self
-            .table
-            .as_ref()
-            .and_then(|table| table.metadata().snapshot_by_id(batch.snapshot_id));
-        batch.state == BatchState::Committed || snapshot.is_some()
+        has_landed(self.table.as_ref(), batch)
     }
 
     /// Whether all of its batches are committed.
@@ -142,7 +173,7 @@ impl Earlier {
 
     /// Whether it ended before all of its batches were there, of which each has parts of all files.
     pub(super) fn is_cut_off_in_parts(&self) -> bool {
-        let is_part = |batch: &Batch| batch.sources.is_empty() && batch.replaces.is_none();
+        let is_part = |batch: &Batch| !batch.whole_files;
         self.journal.migration().state == MigrationState::Running && self.landed().any(is_part)
     }
 
@@ -157,12 +188,12 @@ impl Earlier {
     /// # Errors
     /// [`Error::SourceDiffers`] when the source changed in between.
     pub(super) fn check(&self, planned: &[PlannedBatch]) -> Result<()> {
-        for batch in &self.batches {
+        for batch in self.landed() {
             let index = usize::try_from(batch.number.saturating_sub(1)).unwrap_or(usize::MAX);
             let is_same = planned
                 .get(index)
                 .is_some_and(|planned| planned.identity == batch.identity);
-            if batch.state == BatchState::Committed && !is_same {
+            if !is_same {
                 return Err(Error::SourceDiffers {
                     id: self.journal.id().clone(),
                     batch: batch.number,

@@ -15,13 +15,13 @@ use uuid::Uuid;
 
 use super::plan::{Work, select};
 use super::prepare::Preparation;
-use super::resume::{Earlier, SOURCE_SCHEMA, options};
-use super::target::{MIGRATION_ID, RUN_ID};
-use super::update::{removed_files, write_pages};
+use super::resume::{Begun, Earlier, SOURCE_KEYS, SOURCE_SCHEMA, has_landed, options};
+use super::target::{LAST_SNAPSHOT_ID, MIGRATION_ID, RUN_ID};
+use super::update::files_of;
 use super::write::{Output, STAGE};
 use super::{Ctas, PlannedBatch, Report};
 use crate::journal::{
-    Batch, BatchState, Journal, Migration, MigrationId, MigrationState, Operation,
+    Batch, BatchState, Journal, Listing, Migration, MigrationId, MigrationState, Operation,
 };
 use crate::{Error, Result};
 
@@ -40,8 +40,8 @@ struct Run<'a> {
     table: Option<Table>,
     /// Batches that are committed, by number.
     committed: HashMap<u64, Batch>,
-    /// The files that go with batches which are done anew, by the numbers of these.
-    removed: HashMap<u64, Vec<Location>>,
+    /// The batches that are done anew, by number.
+    replaced: HashMap<u64, Batch>,
     cleaned_files_count: u64,
 }
 
@@ -82,13 +82,9 @@ impl<'a> Run<'a> {
     /// Begins the journal, or goes on with that of an earlier run, whose cut-off batches are settled.
     async fn begin(ctas: &'a Ctas, prepared: &'a Work, earlier: Option<Earlier>) -> Result<Self> {
         let storage = ctas.catalog.storage();
-        let (journal, table, batches) = if let Some(earlier) = earlier {
-            let mut journal = earlier.journal;
-            if journal.migration().listing.is_some() {
-                let behind = |migration: &mut Migration| migration.listing = None;
-                journal.update(ctas.clock.as_ref(), behind).await?;
-            }
-            (journal, earlier.table, earlier.batches)
+        let (journal, table, known) = if let Some(earlier) = earlier {
+            let known = earlier.landed_snapshots();
+            (earlier.journal, earlier.table, Some(known))
         } else {
             let id = MigrationId::new(Operation::Ctas, ctas.table.clone(), ctas.clock.as_ref());
             let migration = Migration::new(id, &prepared.plan.source, ctas.clock.as_ref())
@@ -97,7 +93,7 @@ impl<'a> Run<'a> {
             let location = &prepared.new.location;
             let journal = Journal::create(storage, location, migration).await?;
             ctas.fail_point.reach("journal-created");
-            (journal, None, Vec::new())
+            (journal, None, None)
         };
         let mut run = Self {
             ctas,
@@ -106,45 +102,58 @@ impl<'a> Run<'a> {
             own_id: Uuid::new_v4().to_string(),
             table,
             committed: HashMap::new(),
-            removed: HashMap::new(),
+            replaced: HashMap::new(),
             cleaned_files_count: 0,
         };
-        let replaced = prepared.batches.iter().filter_map(|batch| batch.replaces);
-        let replaced: HashSet<u64> = replaced.collect();
-        for batch in batches
-            .iter()
-            .filter(|batch| replaced.contains(&batch.number))
-        {
-            run.removed.insert(batch.number, removed_files(batch)?);
+        if let Some(known) = known {
+            Box::pin(run.settle(known)).await?;
         }
-        run.settle(batches).await?;
         Ok(run)
     }
 
-    /// Settles what became of the batches of an earlier run. The table's pointer is moved first, so that a
-    /// commit of that run which is still on its way can no longer take place; then what has not landed
-    /// never will, and its files are deleted.
-    async fn settle(&mut self, batches: Vec<Batch>) -> Result<()> {
+    /// Settles what became of the batches of an earlier run, of which `known` were committed when this one was planned.
+    /// The table's pointer is moved first, so that a commit of that run which is still on its way can no longer take
+    /// place; then what has not landed never will, and its files are deleted.
+    async fn settle(&mut self, known: HashSet<i64>) -> Result<()> {
         if self.table.is_some() {
             self.fence().await?;
-        } else if !batches.is_empty() {
+        } else if !self.journal.batches().await?.is_empty() {
             // Now the first commit of that run, which would create the table, fails.
             self.create().await?;
         }
-        for mut batch in batches {
-            let has_landed = self.table.as_ref().is_some_and(|table| {
-                let snapshot = table.metadata().snapshot_by_id(batch.snapshot_id);
-                snapshot.is_some()
+        self.journal.reload().await?;
+        let earlier = Earlier::load(Begun {
+            journal: self.journal.clone(),
+            table: self.table.clone(),
+        });
+        let earlier = earlier.await?;
+        if earlier.landed_snapshots() != known {
+            return Err(Error::TargetChanged {
+                table: self.ctas.table.clone(),
+                problem: "another run committed batches meanwhile".to_owned(),
             });
-            if has_landed && batch.state != BatchState::Committed {
+        }
+        if self.journal.migration().listing.is_some() {
+            let behind = |migration: &mut Migration| migration.listing = None;
+            self.journal
+                .update(self.ctas.clock.as_ref(), behind)
+                .await?;
+        }
+        let replaced = self.prepared.batches.iter();
+        let replaced: HashSet<u64> = replaced.filter_map(|batch| batch.replaces).collect();
+        for mut batch in earlier.batches {
+            if !has_landed(self.table.as_ref(), &batch) {
+                self.clean(&batch).await?;
+                continue;
+            }
+            if batch.state != BatchState::Committed {
                 batch.state = BatchState::Committed;
                 self.journal.record_batch(&batch).await?;
             }
-            if batch.state == BatchState::Committed {
-                self.committed.insert(batch.number, batch);
-            } else {
-                self.clean(&batch).await?;
+            if replaced.contains(&batch.number) {
+                self.replaced.insert(batch.number, batch.clone());
             }
+            self.committed.insert(batch.number, batch);
         }
         Ok(())
     }
@@ -195,7 +204,7 @@ impl<'a> Run<'a> {
         self.ctas.fail_point.reach("leftovers-found");
         self.cleaned_files_count += leftovers.files().len() as u64;
         leftovers.delete(storage).await?;
-        self.journal.forget_batch(batch.number).await
+        self.journal.forget_batch(batch).await
     }
 
     /// Does one batch, or undoes what there is of it.
@@ -203,9 +212,13 @@ impl<'a> Run<'a> {
         let writer = Uuid::new_v4();
         let identity = planned.identity.clone();
         let mut batch = Batch::new(planned.number, identity, writer, new_snapshot_id());
-        batch.sources = self.prepared.opened.sources_of(planned);
+        batch.whole_files = self.prepared.opened.is_of_whole_files(planned);
         batch.replaces = planned.replaces;
         self.journal.record_batch(&batch).await?;
+        if batch.whole_files {
+            let sources = self.prepared.opened.sources(&planned.places);
+            self.journal.record_sources(writer, sources).await?;
+        }
         self.ctas.fail_point.reach("batch-begun");
         let error = match Box::pin(self.attempt(planned, &mut batch)).await {
             Ok(()) => {
@@ -246,9 +259,10 @@ impl<'a> Run<'a> {
         batch.state = BatchState::Verified;
         self.journal.record_batch(batch).await?;
         fail_point.reach("batch-verified");
-        let removed = planned
+        let replaced = planned
             .replaces
-            .and_then(|number| self.removed.remove(&number));
+            .and_then(|number| self.replaced.remove(&number));
+        let removed = replaced.as_ref().map(files_of).transpose()?;
         let removed = removed.unwrap_or_default();
         if !(files.is_empty() && removed.is_empty()) {
             self.commit(planned, batch, files, removed).await?;
@@ -256,6 +270,13 @@ impl<'a> Run<'a> {
         fail_point.reach("batch-landed");
         batch.state = BatchState::Committed;
         self.journal.record_batch(batch).await?;
+        if let Some(replaced) = replaced {
+            self.committed.remove(&replaced.number);
+            // It does not count any more, and does no harm where it stays.
+            if let Err(error) = self.journal.forget_batch(&replaced).await {
+                tracing::warn!(%error, "the record of a replaced batch could not be deleted");
+            }
+        }
         fail_point.reach("batch-committed");
         Ok(())
     }
@@ -349,6 +370,10 @@ impl<'a> Run<'a> {
             .with_summary(MIGRATION_ID, self.journal.id().to_string())
             .with_summary(BATCH_ID, &batch.identity)
             .with_summary(BATCH, format!("{number} of {count}"))
+            .with_properties(HashMap::from([(
+                LAST_SNAPSHOT_ID.to_owned(),
+                id.to_string(),
+            )]))
             .with_clock(Arc::clone(&self.ctas.clock))
             .await?;
         self.table = Some(committed.table);
@@ -363,12 +388,19 @@ impl<'a> Run<'a> {
         let clock = self.ctas.clock.as_ref();
         let prepared = self.prepared;
         if prepared.batches.iter().any(|batch| batch.value.is_some()) {
-            write_pages(&self.journal, &prepared.opened.files).await?;
+            let all: Vec<usize> = (0..prepared.opened.files.len()).collect();
+            let sources = prepared.opened.sources(&all);
+            self.journal.record_sources(Uuid::nil(), sources).await?;
         }
         let schema = prepared.opened.known_schema().map(serde_json::to_value);
         let schema = schema.and_then(std::result::Result::ok);
+        let listing = prepared.listing.clone().map(|sum| Listing {
+            sum,
+            batches: self.committed.len() as u64,
+        });
         let done = |migration: &mut Migration| {
-            migration.listing.clone_from(&prepared.listing);
+            migration.listing = listing;
+            migration.options[SOURCE_KEYS] = prepared.opened.key_texts().into();
             if let Some(schema) = schema {
                 migration.options[SOURCE_SCHEMA] = schema;
             }

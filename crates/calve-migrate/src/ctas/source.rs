@@ -40,6 +40,8 @@ pub(super) struct SourceFile {
     pub(super) etag: Option<String>,
     /// The number of its partition, in the order of the listing.
     group: u64,
+    /// The values of its partition, as a text.
+    values: Arc<str>,
     partition: Arc<[Option<Literal>]>,
 }
 
@@ -66,13 +68,19 @@ enum Rows {
 
 /// The files of a lake, with the numbers of their partitions.
 pub(super) fn source_files<'a>(
+    keys: &[PartitionKey],
     listed: impl Iterator<Item = (&'a LakeFile, Option<u64>)>,
 ) -> Vec<SourceFile> {
     let mut files: Vec<SourceFile> = Vec::new();
     let mut group = 0;
     for (file, rows) in listed {
-        let is_new = |last: &SourceFile| last.partition != file.partition;
-        group += u64::from(files.last().is_some_and(is_new));
+        let values = match files.last() {
+            Some(last) if last.partition == file.partition => Arc::clone(&last.values),
+            last => {
+                group += u64::from(last.is_some());
+                partition_values(keys, file)
+            }
+        };
         files.push(SourceFile {
             location: file.location.clone(),
             size: file.size,
@@ -80,10 +88,30 @@ pub(super) fn source_files<'a>(
             last_modified_ms: file.last_modified_ms,
             etag: file.etag.clone(),
             group,
+            values,
             partition: Arc::clone(&file.partition),
         });
     }
     files
+}
+
+/// Partition keys with their types.
+pub(super) fn key_texts(keys: &[PartitionKey]) -> Vec<String> {
+    let texts = keys
+        .iter()
+        .map(|key| format!("{}: {}", key.name, key.primitive_type));
+    texts.collect()
+}
+
+/// The values of a file's partition, as a text.
+fn partition_values(keys: &[PartitionKey], file: &LakeFile) -> Arc<str> {
+    let values = keys.iter().zip(file.partition.iter()).map(|(key, value)| {
+        let of = Type::Primitive(key.primitive_type.clone());
+        let value = value.clone().map(|value| value.try_into_json(&of));
+        let value = value.and_then(std::result::Result::ok).unwrap_or_default();
+        format!("{}={value}/", key.name)
+    });
+    values.collect::<String>().into()
 }
 
 /// How a lake is listed.
@@ -154,6 +182,7 @@ impl Opened {
                         last_modified_ms: 0,
                         etag: None,
                         group: place as u64,
+                        values: "".into(),
                         partition: Arc::new([]),
                     });
                 let files = files.collect();
@@ -184,7 +213,8 @@ impl Opened {
             }
             LakeFormat::Text(format) => {
                 let table = Box::pin(text_provider(session, lake, format)).await?;
-                let files = source_files(table.files().map(|file| (file, None)));
+                let files = table.files().map(|file| (file, None));
+                let files = source_files(lake.partition_keys(), files);
                 (files, Rows::Text(Box::new(table)))
             }
             LakeFormat::Avro | LakeFormat::Orc => {
@@ -193,7 +223,7 @@ impl Opened {
                     _ => RecordFormat::Avro,
                 };
                 let table = Box::pin(record_provider(lake, format)).await?;
-                let files = source_files(table.files());
+                let files = source_files(lake.partition_keys(), table.files());
                 (files, Rows::Records(Box::new(table)))
             }
         };
@@ -205,7 +235,8 @@ impl Opened {
 
     fn of_parquet(lake: &Lake, table: LakeTable) -> Result<Self> {
         let table = table.with_views()?;
-        let files = source_files(table.files().map(|(file, rows)| (file, Some(rows))));
+        let files = table.files().map(|(file, rows)| (file, Some(rows)));
+        let files = source_files(lake.partition_keys(), files);
         let schema = table.iceberg_schema().clone();
         Ok(Self::new(lake, files, schema, Rows::Lake(Box::new(table))))
     }
@@ -228,7 +259,7 @@ impl Opened {
             known.insert(file.name(), place);
         }
         let mut places = Vec::with_capacity(files.len());
-        for file in source_files(files.iter().map(|file| (file, None))) {
+        for file in source_files(&opened.keys, files.iter().map(|file| (file, None))) {
             match known.get(&file.name()) {
                 Some(place) => places.push(*place),
                 None => return Err(file.changed("is gone")),
@@ -256,6 +287,11 @@ impl Opened {
             keys: lake.partition_keys().to_vec(),
             rows,
         }
+    }
+
+    /// The partition keys, with their types.
+    pub(super) fn key_texts(&self) -> Vec<String> {
+        key_texts(&self.keys)
     }
 
     /// The columns of all files, where they need not be looked for in each of them again.
@@ -417,13 +453,14 @@ impl Opened {
         Ok(values)
     }
 
-    /// The files that a batch reads, as the journal keeps them: none of a table, whose files cannot change, and none
-    /// where other batches read them, too.
-    pub(super) fn sources_of(&self, batch: &PlannedBatch) -> Vec<(String, String)> {
-        if self.root.is_none() || batch.value.is_some() {
-            return Vec::new();
-        }
-        let files = batch.places.iter().map(|place| &self.files[*place]);
+    /// Whether a batch has all rows of its files, which may change.
+    pub(super) fn is_of_whole_files(&self, batch: &PlannedBatch) -> bool {
+        self.root.is_some() && batch.value.is_none()
+    }
+
+    /// Files, as the journal keeps them: with their versions.
+    pub(super) fn sources(&self, places: &[usize]) -> Vec<(String, String)> {
+        let files = places.iter().map(|place| &self.files[*place]);
         files.map(|file| (file.name(), file.version())).collect()
     }
 
@@ -476,6 +513,8 @@ impl SourceFile {
         hash.update(&self.size.to_le_bytes());
         hash.update(&self.last_modified_ms.to_le_bytes());
         hash.update(self.etag.as_deref().unwrap_or_default().as_bytes());
+        // A metastore may give the files of a folder other values.
+        hash.update(self.values.as_bytes());
         format!("{:032x}", hash.digest128())
     }
 

@@ -16,6 +16,10 @@ pub(crate) const MIGRATION_ID: &str = "calve.migration-id";
 /// The property that names the run which is at work on it: another run finds its own no more.
 pub(super) const RUN_ID: &str = "calve.migration-run-id";
 
+/// The property that names the snapshot of the last batch that was committed: the journal may not know of it, and the
+/// snapshot may have expired.
+pub(super) const LAST_SNAPSHOT_ID: &str = "calve.migration-snapshot-id";
+
 /// Where the table lies or will lie.
 pub(super) async fn location(ctas: &Ctas) -> Result<Location> {
     match &ctas.options.location {

@@ -8,38 +8,15 @@ use calve_lake::{Lake, LakeEntry, LakeFile, LakeOptions, Source};
 use calve_query::LakeFormat;
 use calve_table::{DEFAULT_MANIFEST_CONCURRENCY, Scan, file_key};
 use futures::TryStreamExt;
-use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::resume::Earlier;
-use super::source::{Opened, SourceFile, lake_options, source_files};
+use super::source::{Opened, SourceFile, key_texts, lake_options, source_files};
 use super::{Ctas, CtasSource};
-use crate::journal::{Batch, Journal, MigrationState};
+use crate::journal::{Batch, MigrationState};
 use crate::listing_sum::ListingSum;
 use crate::sync::{OnChanged, OnDeleted};
 use crate::{Error, Result};
-
-/// What the names of the documents begin with that tell the files which were read in parts.
-const PAGES: &str = "sources-";
-/// How many files one of these documents tells.
-const PAGE_FILES: usize = 10_000;
-
-/// One page of the files that were read in parts.
-#[derive(Debug, Serialize, Deserialize)]
-struct Page {
-    files: Vec<(String, String)>,
-}
-
-/// Writes down which files were read, where batches had parts of them.
-pub(super) async fn write_pages(journal: &Journal, files: &[SourceFile]) -> Result<()> {
-    for (number, files) in files.chunks(PAGE_FILES).enumerate() {
-        let files = files.iter().map(|file| (file.name(), file.version()));
-        let page = Page {
-            files: files.collect(),
-        };
-        journal.put(&format!("{PAGES}{number}.json"), &page).await?;
-    }
-    Ok(())
-}
 
 /// A file that was read before.
 #[derive(Debug)]
@@ -57,28 +34,25 @@ impl ReadFiles {
     /// # Errors
     /// [`Error::CannotUpdate`] where the journal does not tell.
     async fn of(earlier: &Earlier, table: &TableIdent) -> Result<Self> {
+        let batches = earlier.landed().filter(|batch| batch.whole_files);
+        let batches: HashMap<Uuid, u64> = batches.map(|it| (it.writer, it.number)).collect();
+        let has_parts = earlier.landed().any(|batch| !batch.whole_files);
         let mut files = HashMap::new();
-        let mut is_told = true;
-        for batch in earlier.landed() {
-            is_told &= !batch.sources.is_empty() || batch.replaces.is_some();
-            for (name, version) in &batch.sources {
-                let (version, batch) = (version.clone(), Some(batch.number));
-                files.insert(name.clone(), Read { version, batch });
+        let mut are_told = !has_parts;
+        for page in earlier.journal.sources().await? {
+            let batch = batches.get(&page.writer).copied();
+            if batch.is_none() && !(has_parts && page.writer.is_nil()) {
+                continue;
+            }
+            are_told |= batch.is_none();
+            for (name, version) in page.files {
+                files.insert(name, Read { version, batch });
             }
         }
-        if !is_told {
-            let pages: Vec<Page> = earlier.journal.documents(PAGES).await?;
-            if pages.is_empty() {
-                let id = earlier.journal.id();
-                return Err(cannot(
-                    table,
-                    format!("the journal of {id} does not tell which files were read"),
-                ));
-            }
-            for (name, version) in pages.into_iter().flat_map(|page| page.files) {
-                let batch = None;
-                files.entry(name).or_insert(Read { version, batch });
-            }
+        if !are_told {
+            let id = earlier.journal.id();
+            let problem = format!("the journal of {id} does not tell which files were read");
+            return Err(cannot(table, problem));
         }
         Ok(Self(files))
     }
@@ -113,7 +87,12 @@ impl Since {
         let mut seen: Vec<(usize, Option<Read>)> = Vec::with_capacity(files.len());
         // What is to be settled, by batch: how many files changed and are missing.
         let mut touched: BTreeMap<Option<u64>, (u64, u64)> = BTreeMap::new();
+        let mut names = HashSet::with_capacity(files.len());
         for (place, file) in files.iter().enumerate() {
+            if !names.insert(file_key(&file.name())) {
+                let problem = format!("two partitions of its source have {}", file.location);
+                return Err(cannot(&ctas.table, problem));
+            }
             let before = left.remove(&file.name());
             if let Some(before) = before.as_ref().filter(|it| it.version != file.version()) {
                 touched.entry(before.batch).or_default().0 += 1;
@@ -167,22 +146,28 @@ impl Since {
     }
 
     /// What people should know of it.
-    pub(super) fn notes(&self) -> impl Iterator<Item = String> {
-        let note = |files: &[String], settled: u64, what: &str, flag: &str| {
+    pub(super) fn notes(&self, ctas: &Ctas) -> impl Iterator<Item = String> {
+        let mut flags = Vec::new();
+        if ctas.options.on_changed == OnChanged::Keep && !self.changed.is_empty() {
+            flags.push("--on-changed replace");
+        }
+        if ctas.options.on_deleted == OnDeleted::Keep && !self.missing.is_empty() {
+            flags.push("--on-deleted remove");
+        }
+        let flags = flags.join(" and ");
+        let note = move |files: &[String], settled: u64, what: &str| {
             let first = files.first()?;
             let count = files.len() as u64;
             let told = format!("{count} of the files that were copied {what}, such as {first}");
             Some(match count - settled {
                 0 => format!("{told}: their batches are written anew"),
                 left => format!(
-                    "{told}: the table has the rows of {left} as they were; with {flag}, their batches are written anew"
+                    "{told}: the table has the rows of {left} as they were; with {flags}, their batches are written anew"
                 ),
             })
         };
-        let replaced = (self.replaced_count, "--on-changed replace");
-        let removed = (self.removed_count, "--on-deleted remove");
-        let changed = note(&self.changed, replaced.0, "have changed since", replaced.1);
-        let missing = note(&self.missing, removed.0, "are gone", removed.1);
+        let changed = note(&self.changed, self.replaced_count, "have changed since");
+        let missing = note(&self.missing, self.removed_count, "are gone");
         changed.into_iter().chain(missing)
     }
 }
@@ -197,7 +182,6 @@ pub(super) enum Update {
 
 /// A table that has what its source has, as far as it is told to.
 pub(super) struct InStep {
-    pub(super) source: String,
     pub(super) since: Since,
     /// What the source lists as, where the journal does not know it yet.
     pub(super) listing: Option<String>,
@@ -217,33 +201,20 @@ pub(super) struct Behind {
 }
 
 impl Update {
-    /// Finds out what became of the source: first whether it lists as it did when the table was last in step, then file
-    /// by file. Nothing is opened.
+    /// Finds out file by file what became of the source, which lists as `listing`. Nothing is opened.
     ///
     /// # Errors
     /// When the source cannot be listed, or what is asked for cannot be done.
-    pub(super) async fn find(ctas: &Ctas, earlier: &Earlier) -> Result<Self> {
-        let CtasSource::Lake {
-            source,
-            options,
-            format,
-        } = &ctas.source
-        else {
-            let problem = "its source is a table".to_owned();
-            return Err(cannot(&ctas.table, problem));
-        };
-        let listing = listing(ctas, source, options).await?;
-        let journal = earlier.journal.migration();
-        let is_done = earlier.is_whole() && journal.state != MigrationState::Running;
-        if is_done && listing.is_some() && listing == journal.listing {
-            return Ok(Self::InStep(Box::new(InStep {
-                source: source.to_string(),
-                since: Since::default(),
-                listing: None,
-            })));
-        }
-        let options = lake_options(ctas, options, *format);
+    pub(super) async fn find(
+        ctas: &Ctas,
+        earlier: &Earlier,
+        listing: Option<String>,
+    ) -> Result<Self> {
+        let (source, options, format) = lake(ctas)?;
+        let listed_as = || self::listing(ctas, source, options);
+        let options = lake_options(ctas, options, format);
         let lake = Box::pin(Lake::open(ctas.catalog.storage(), source.clone(), options)).await?;
+        check_keys(ctas, earlier, &lake)?;
         let mut files: Vec<LakeFile> = Vec::new();
         let mut entries = lake.files();
         while let Some(entry) = entries.try_next().await? {
@@ -251,16 +222,17 @@ impl Update {
                 files.push(file);
             }
         }
-        let listed = source_files(files.iter().map(|file| (file, None)));
+        let listed = files.iter().map(|file| (file, None));
+        let listed = source_files(lake.partition_keys(), listed);
         let read = ReadFiles::of(earlier, &ctas.table).await?;
         let since = Since::find(&listed, read, ctas)?;
-        let listing = listing.filter(|_| since.is_settled());
+        // It counts for what was compared only if it was so before and after.
+        let is_steady = listing.is_some() && since.is_settled() && listed_as().await? == listing;
+        let listing = listing.filter(|_| is_steady);
+        let is_done =
+            earlier.is_whole() && earlier.journal.migration().state != MigrationState::Running;
         if is_done && since.is_nothing() {
-            return Ok(Self::InStep(Box::new(InStep {
-                source: source.to_string(),
-                since,
-                listing,
-            })));
+            return Ok(Self::InStep(Box::new(InStep { since, listing })));
         }
         let chosen: HashSet<usize> = since.chosen.iter().copied().collect();
         let mut places = 0..;
@@ -270,9 +242,49 @@ impl Update {
             since,
             listing,
             lake,
-            format: *format,
+            format,
             files,
         })))
+    }
+}
+
+/// The lake that a table is kept in step with.
+fn lake(ctas: &Ctas) -> Result<(&Source, &LakeOptions, LakeFormat)> {
+    match &ctas.source {
+        CtasSource::Lake {
+            source,
+            options,
+            format,
+        } => Ok((source, options, *format)),
+        CtasSource::Table { .. } => Err(cannot(&ctas.table, "its source is a table".to_owned())),
+    }
+}
+
+/// What the lake lists as; nothing where that cannot be told by one listing of a folder.
+///
+/// # Errors
+/// When the source is no lake, or cannot be listed.
+pub(super) async fn listing_of(ctas: &Ctas) -> Result<Option<String>> {
+    let (source, options, _) = lake(ctas)?;
+    listing(ctas, source, options).await
+}
+
+/// Refuses a lake whose folders mean something else now: a key of numbers that has a text, for one, would be read as
+/// what it was.
+fn check_keys(ctas: &Ctas, earlier: &Earlier, lake: &Lake) -> Result<()> {
+    let keys = key_texts(lake.partition_keys());
+    match earlier.source_keys() {
+        Some(before) if before != keys => {
+            let name = |keys: &[String]| match keys {
+                [] => "none".to_owned(),
+                keys => keys.join(", "),
+            };
+            let (now, before) = (name(&keys), name(&before));
+            let problem =
+                format!("the partition keys of its source are {now} now, and were {before}");
+            Err(cannot(&ctas.table, problem))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -341,8 +353,8 @@ async fn check_live(ctas: &Ctas, earlier: &Earlier, since: &Since) -> Result<i64
     Ok(table.metadata().last_sequence_number())
 }
 
-/// The files that the batches of a table wrote which are done anew.
-pub(super) fn removed_files(batch: &Batch) -> Result<Vec<Location>> {
+/// The files that a batch wrote.
+pub(super) fn files_of(batch: &Batch) -> Result<Vec<Location>> {
     let files = batch.files.iter().map(Location::parse);
     let files: std::result::Result<Vec<Location>, _> = files.collect();
     Ok(files.map_err(calve_table::Error::from)?)

@@ -42,10 +42,10 @@ pub struct Batch {
     /// The data files that were written.
     #[serde(default)]
     pub files: Vec<String>,
-    /// The files of a lake that were read, each with what tells this version of it from others; none where they were
-    /// read in part.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub sources: Vec<(String, String)>,
+    /// Whether it has all rows of the files that it read, which are told by pages of its own
+    /// ([`Journal::record_sources`](super::Journal::record_sources)).
+    #[serde(default)]
+    pub whole_files: bool,
     /// The batch whose files go when those of this one come: its source was read anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<u64>,
@@ -63,7 +63,7 @@ impl Batch {
             snapshot_id,
             rows: 0,
             files: Vec::new(),
-            sources: Vec::new(),
+            whole_files: false,
             replaces: None,
         }
     }
@@ -77,11 +77,20 @@ impl Batch {
         batches
     }
 
+    /// Runs that are at work at the same time write documents of their own.
     pub(super) fn document(&self) -> String {
-        Self::document_of(self.number)
+        format!("batch-{}-{}.json", self.number, self.writer)
     }
+}
 
-    pub(super) fn document_of(number: u64) -> String {
-        format!("batch-{number}.json")
-    }
+/// One page of the document `sources-<writer>-<n>.json`: the files of a source that were read, each with what tells this
+/// version of it from others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcePage {
+    /// The version of the document.
+    pub version: u64,
+    /// The writer of the batch that read them; nil where batches read parts of them.
+    pub writer: Uuid,
+    /// Names and versions.
+    pub files: Vec<(String, String)>,
 }

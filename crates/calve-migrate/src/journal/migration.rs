@@ -59,13 +59,23 @@ pub struct Migration {
     /// What it was told to do. A run with other options does not go on with it.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub options: serde_json::Value,
-    /// What its source listed as when the table was last in step with it, where that was found out.
+    /// What its source listed as when the table was last in step with it, where that was found out and nothing has been
+    /// done since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub listing: Option<String>,
+    pub listing: Option<Listing>,
     /// How to undo it, where it can be undone: the operation's own record, or the names of the documents
     /// beside this one that hold it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<serde_json::Value>,
+}
+
+/// How a source listed when all of its files were in the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// A sum over all that was listed.
+    pub sum: String,
+    /// Number of batches that were committed.
+    pub batches: u64,
 }
 
 impl Migration {

@@ -3,7 +3,8 @@
 //! Its files lie beside the table's metadata, `<table>/metadata/calve/<migration id>/`:
 //!
 //! * `migration.json`: what is migrated into what, with which options, its state, its undo record;
-//! * `batch-<n>.json`: one batch of rows, with the files that were written for it;
+//! * `batch-<n>-<writer>.json`: one batch of rows, with the files that were written for it;
+//! * `sources-<writer>-<n>.json`: a page of the files that were read for it;
 //! * further documents of an operation's own ([`Journal::put`]), an undo record of many pages, for one.
 //!
 //! All are JSON with a `version`. None of them grows with the lake: what does, is cut into batches or
@@ -22,11 +23,12 @@ use calve_storage::Storage;
 use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
-pub use batch::{Batch, BatchState};
+pub use batch::{Batch, BatchState, SourcePage};
 pub use fail_point::FailPoint;
 pub use id::{MigrationId, MigrationIdError, Operation};
-pub use migration::{JOURNAL_VERSION, Migration, MigrationState};
+pub use migration::{JOURNAL_VERSION, Listing, Migration, MigrationState};
 
 use crate::{Error, Result};
 
@@ -34,6 +36,10 @@ use crate::{Error, Result};
 const MIGRATION: &str = "migration.json";
 /// How many documents are read at once.
 const READS: usize = 16;
+/// What the names of pages of source files begin with.
+const SOURCES: &str = "sources-";
+/// How many files a page tells.
+const PAGE_FILES: usize = 10_000;
 
 /// The journal of one migration.
 #[derive(Clone)]
@@ -207,13 +213,55 @@ impl Journal {
         self.put(&batch.document(), batch).await
     }
 
-    /// Takes a batch out again: one that left nothing.
+    /// Takes a batch out again, one that left nothing, with what it read.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn forget_batch(&self, number: u64) -> Result<()> {
-        let location = self.folder.join(&Batch::document_of(number));
-        Ok(self.storage.delete(&location).await?)
+    pub async fn forget_batch(&self, batch: &Batch) -> Result<()> {
+        let location = self.folder.join(&batch.document());
+        self.storage.delete(&location).await?;
+        let pages = format!("{SOURCES}{}-", batch.writer);
+        let (_, files) = self.storage.list_folder(&self.folder).await?;
+        for file in files {
+            if file.location.file_name().starts_with(&pages) {
+                self.storage.delete(&file.location).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down which files of the source were read, page by page.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn record_sources(&self, writer: Uuid, files: Vec<(String, String)>) -> Result<()> {
+        for (number, files) in files.chunks(PAGE_FILES).enumerate() {
+            let page = SourcePage {
+                version: JOURNAL_VERSION,
+                writer,
+                files: files.to_vec(),
+            };
+            self.put(&format!("{SOURCES}{writer}-{number}.json"), &page)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// All pages of files that were read.
+    ///
+    /// # Errors
+    /// When the store fails or a page cannot be read.
+    pub async fn sources(&self) -> Result<Vec<SourcePage>> {
+        self.documents(SOURCES).await
+    }
+
+    /// Reads the description of the migration again.
+    ///
+    /// # Errors
+    /// When the store fails or it cannot be read.
+    pub async fn reload(&mut self) -> Result<()> {
+        self.migration = read(&self.storage, &self.folder.join(MIGRATION)).await?;
+        Ok(())
     }
 
     /// Deletes the journal: nothing came of the migration.
@@ -252,10 +300,7 @@ impl Journal {
     }
 
     /// Reads all documents whose names begin with `prefix`, in the order of their names.
-    ///
-    /// # Errors
-    /// When the store fails or a document is not what it should be.
-    pub async fn documents<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<T>> {
+    async fn documents<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<T>> {
         let (_, files) = self.storage.list_folder(&self.folder).await?;
         let documents = files
             .into_iter()

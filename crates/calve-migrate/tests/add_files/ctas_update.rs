@@ -1,5 +1,6 @@
 //! `Ctas::with_update`: a copy that is kept in step with its lake.
 
+use std::future::IntoFuture;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -245,4 +246,49 @@ async fn a_batch_that_others_changed_is_refused() {
         error.to_string().contains("rows of it were deleted"),
         "{error}"
     );
+}
+
+/// Runs at the same time copy nothing twice: one of them does the work, and the others find it done or give up.
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_at_once_copy_no_file_twice() {
+    let home = Home::new().await;
+    let lake = home.lake();
+    let follow = || follow(&home.catalog, lake.to_str().unwrap()).with_batch_by(BatchBy::Bytes(1));
+    put(&lake, "a.parquet", &[1]);
+    follow().await.unwrap();
+    for round in 0..8 {
+        put(&lake, &format!("{round}-a.parquet"), &[round]);
+        put(&lake, &format!("{round}-b.parquet"), &[round, round]);
+        put(&lake, "a.parquet", &[round]);
+        let runs = (0..3).map(|_| tokio::spawn(follow().into_future()));
+        for run in futures::future::join_all(runs).await {
+            let is_expected = match run.unwrap() {
+                Ok(_) => true,
+                Err(error) => matches!(
+                    error,
+                    Error::TakenOver { .. }
+                        | Error::TargetChanged { .. }
+                        | Error::JournalChanged { .. }
+                        | Error::Table(_)
+                ),
+            };
+            assert!(is_expected, "round {round}");
+        }
+        follow().await.unwrap();
+        check_same(&home, &format!("round {round}")).await;
+    }
+}
+
+/// A key whose values mean something else now is no key of the same table.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_another_type_are_refused() {
+    let home = Home::new().await;
+    let lake = home.lake();
+    put(&lake, "code=10/a.parquet", &[1]);
+    let follow = || follow(&home.catalog, lake.to_str().unwrap());
+    follow().await.unwrap();
+    put(&lake, "code=x1/a.parquet", &[1]);
+    let error = follow().await.unwrap_err();
+    let told = "the partition keys of its source are code: string now, and were code: int";
+    assert!(error.to_string().contains(told), "{error}");
 }

@@ -102,7 +102,7 @@ impl Shape {
         if let Some(pool) = pool {
             sink = sink.with_pool(Arc::clone(pool));
         }
-        let consume = |batch| sink.write(&batch);
+        let consume = |batch| sink.write(batch);
         match pool {
             Some(pool) => convert.run_on([Ok(self.input())], pool, consume),
             None => convert.run([Ok(self.input())], consume),

@@ -33,6 +33,10 @@ const LARGE_STACK_BYTES: usize = 64 * 1024 * 1024;
 /// A text that is longer makes its row group lean: statistics would keep whole copies of it.
 const HUGE_BYTES: usize = 4 * 1024 * 1024;
 
+/// The size at which pages with huge values end: large enough for what comes of one batch, small enough for the next
+/// value to fit into a page of at most 2 GiB.
+const HUGE_PAGE_BYTES: usize = 256 * 1024 * 1024;
+
 /// The most values that are encoded before the size of the page is looked at.
 const MOST_VALUES: usize = 1024;
 
@@ -105,15 +109,16 @@ impl OpenFile {
             .sum()
     }
 
-    /// Writes rows, no more than there is room for.
+    /// Writes rows, no more than there is room for. Those with huge values are gone before they are compressed, where
+    /// nobody else has them.
     pub(super) fn write(
         &mut self,
-        batch: &RecordBatch,
+        batch: RecordBatch,
         pool: Option<&rayon::ThreadPool>,
     ) -> Result<()> {
         let number = self.number;
         let failed = |source| Error::WriteParquet { number, source };
-        let is_lean = first_batch::has_longer(HUGE_BYTES, batch);
+        let is_lean = first_batch::has_longer(HUGE_BYTES, &batch);
         if is_lean != self.is_lean {
             self.close_row_group(pool)?;
             self.is_lean = is_lean;
@@ -123,12 +128,13 @@ impl OpenFile {
         }
         let fields = self.schema.fields();
         match pool {
-            Some(pool) => pool.install(|| encode_in_parallel(&mut self.columns, fields, batch)),
-            None => encode(&mut self.columns, fields, batch),
+            Some(pool) => pool.install(|| encode_in_parallel(&mut self.columns, fields, &batch)),
+            None => encode(&mut self.columns, fields, &batch),
         }
         .map_err(failed)?;
         self.group_rows += batch.num_rows();
-        if self.room() == 0 || self.waiting() >= self.layout.row_group_bytes {
+        drop(batch);
+        if is_lean || self.room() == 0 || self.waiting() >= self.layout.row_group_bytes {
             self.close_row_group(pool)?;
         }
         Ok(())
@@ -255,8 +261,8 @@ fn column_writers(
     })
 }
 
-/// Makes writers that keep no copies of values: neither the least and the greatest, nor a dictionary. Pages
-/// are of version 2, since those of version 1 are put together in a buffer of their own before they are
+/// Makes writers that keep no copies of values: neither the least and the greatest, nor a dictionary. A page is
+/// compressed when the row group is closed, not before its rows are gone. Pages are of version 2, since those of version 1 are put together in a buffer of their own before they are
 /// compressed; the encoding is that of version 1 all the same.
 fn lean_factory(
     schema: &SchemaRef,
@@ -268,7 +274,7 @@ fn lean_factory(
         .set_writer_version(WriterVersion::PARQUET_2_0)
         .set_encoding(Encoding::PLAIN)
         .set_statistics_enabled(EnabledStatistics::None)
-        .set_data_page_size_limit(PAGE_BYTES)
+        .set_data_page_size_limit(HUGE_PAGE_BYTES)
         .set_write_batch_size(1);
     let schema = Arc::clone(schema);
     // The writer itself is never written to: only what makes its columns is taken.

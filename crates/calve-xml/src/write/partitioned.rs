@@ -353,7 +353,7 @@ impl PartitionedSink {
                 None => self.open_file(at, &rows)?,
             };
             let count = file.room().min(rows.num_rows() - start);
-            file.write(&rows.slice(start, count), self.pool.as_deref())?;
+            file.write(rows.slice(start, count), self.pool.as_deref())?;
             start += count;
             self.clock += 1;
             let is_full = self

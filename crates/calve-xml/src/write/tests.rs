@@ -92,7 +92,7 @@ fn rows_come_back_in_order() {
             .with_row_group_rows(1000);
         sink.pool = pool;
         for at in 0..7 {
-            sink.write(&batch(at * 700, 700)).unwrap();
+            sink.write(batch(at * 700, 700)).unwrap();
         }
         let written = sink.finish().unwrap();
         assert_eq!((written[0].rows, written[0].row_groups), (4900, 5));
@@ -112,7 +112,7 @@ fn files_and_row_groups_have_the_size_asked_for() {
         .with_row_group_bytes(20_000)
         .with_file_bytes(50_000);
     for at in 0..50 {
-        sink.write(&batch(at * 200, 200)).unwrap();
+        sink.write(batch(at * 200, 200)).unwrap();
     }
     let written = sink.finish().unwrap();
     assert!(written.len() > 3, "{written:?}");

@@ -226,7 +226,7 @@ fn what_is_within_the_limits_is_read_on_a_small_stack() {
         let schema = Arc::clone(convert.schema());
         let mut sink = ParquetSink::new(schema, |_| Ok(Box::new(std::io::sink())));
         let report = convert
-            .run([Ok(input())], |batch| sink.write(&batch))
+            .run([Ok(input())], |batch| sink.write(batch))
             .unwrap();
         sink.finish().unwrap();
         report.rows

@@ -34,7 +34,7 @@ fn to_parquet(shape: &'static Shape, document: impl Read + Send + 'static) -> Re
     .with_row_group_bytes(ROW_GROUP)
     .with_pool(Arc::clone(&pool));
     let input = Input::new("document", document);
-    let report = convert.run_on([Ok(input)], &pool, |batch| sink.write(&batch));
+    let report = convert.run_on([Ok(input)], &pool, |batch| sink.write(batch));
     sink.finish().unwrap();
     report.unwrap()
 }

@@ -275,7 +275,7 @@ impl Job {
         let theirs = writers.clone();
         let converted = tokio::task::spawn_blocking(move || {
             let mut sinks = Sinks::new(&layout, self.shape.schema(), &theirs, &self.pool)?;
-            let mut outcome = self.run(|document, batch| sinks.write(document, &batch))?;
+            let mut outcome = self.run(|document, batch| sinks.write(document, batch))?;
             let written = sinks.finish()?;
             outcome.files = written.files;
             if written.empty_values > 0 {

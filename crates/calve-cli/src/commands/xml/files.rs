@@ -91,15 +91,15 @@ impl Sinks {
     }
 
     /// Writes the rows of a batch, which are of the document of that number.
-    pub(super) fn write(&mut self, document: usize, batch: &RecordBatch) -> calve::xml::Result<()> {
+    pub(super) fn write(&mut self, document: usize, batch: RecordBatch) -> calve::xml::Result<()> {
         match self {
             Self::Plain(sink, _) => sink.write(batch),
-            Self::Partitioned(sink, _) => sink.write(batch),
+            Self::Partitioned(sink, _) => sink.write(&batch),
             Self::Flat(relationalizer, tables) => {
                 // Keys are made of the document's number and the row's: a document more at the end changes none.
                 let ordinal = u32::try_from(document).unwrap_or(u32::MAX);
-                let batches = relationalizer.push(ordinal, batch)?;
-                for ((_, sink, _), batch) in tables.iter_mut().zip(&batches) {
+                let batches = relationalizer.push(ordinal, &batch)?;
+                for ((_, sink, _), batch) in tables.iter_mut().zip(batches) {
                     sink.write(batch)?;
                 }
                 Ok(())
