@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::lexer::{Event, Lexer, StartTag};
+use crate::lexer::{Event, Lexer};
 use crate::row_reader::RowError;
 use crate::text;
 
@@ -15,14 +15,11 @@ pub(crate) enum Content<'a> {
     Xml(&'a str),
 }
 
-/// Reads an element through its end tag.
+/// Reads an element, whose start tag was just taken, through its end tag.
 #[inline]
-pub(crate) fn read<'a>(
-    lexer: &mut Lexer<'a>,
-    start: StartTag<'a>,
-) -> Result<Content<'a>, RowError> {
+pub(crate) fn read<'a>(lexer: &mut Lexer<'a>) -> Result<Content<'a>, RowError> {
     let inner = lexer.offset();
-    if start.is_empty {
+    if lexer.is_end_due() {
         lexer.next_event()?;
         return Ok(Content::Text(Cow::Borrowed("")));
     }

@@ -68,7 +68,7 @@ pub struct Convert {
     schema: SchemaRef,
     given: Arc<Schema>,
     options: XmlOptions,
-    segment_bytes: usize,
+    segment_bytes: Option<usize>,
     rejects: Option<Box<dyn Write + Send>>,
     validator: Option<Arc<RowValidator>>,
 }
@@ -93,7 +93,7 @@ impl Convert {
             schema: Arc::clone(reader.schema()),
             given: Arc::new(schema.clone()),
             options,
-            segment_bytes: segments::DEFAULT_SEGMENT_BYTES,
+            segment_bytes: None,
             rejects: None,
             validator: None,
         })
@@ -114,7 +114,7 @@ impl Convert {
 
     /// Sets about how many bytes of text become one batch. The rows do not depend on it.
     pub fn with_segment_bytes(mut self, bytes: usize) -> Self {
-        self.segment_bytes = bytes;
+        self.segment_bytes = Some(bytes);
         self
     }
 

@@ -70,7 +70,7 @@ pub struct InferSchema {
     sampling: Sampling,
     choices: Choices,
     hints: Hints,
-    segment_bytes: usize,
+    segment_bytes: Option<usize>,
 }
 
 impl InferSchema {
@@ -88,7 +88,7 @@ impl InferSchema {
             sampling: Sampling::All,
             choices: Choices::default(),
             hints: Hints::new(),
-            segment_bytes: segments::DEFAULT_SEGMENT_BYTES,
+            segment_bytes: None,
         }
     }
 
@@ -165,7 +165,7 @@ impl InferSchema {
 
     /// Sets about how many bytes of text a thread reads in one go. The result does not depend on it.
     pub fn with_segment_bytes(mut self, bytes: usize) -> Self {
-        self.segment_bytes = bytes;
+        self.segment_bytes = Some(bytes);
         self
     }
 

@@ -211,6 +211,12 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// Whether the start tag that was just taken closed itself.
+    #[inline]
+    pub(crate) fn is_end_due(&self) -> bool {
+        self.end_is_due
+    }
+
     /// Whether the next markup is an end tag: an element that was just opened has text only.
     pub(crate) fn is_before_end_tag(&self) -> bool {
         let rest = &self.bytes[self.at..];

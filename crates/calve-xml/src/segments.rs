@@ -16,6 +16,7 @@ use crate::input::Input;
 use crate::options::XmlOptions;
 use crate::row_reader::RowReader;
 use crate::rows::{RowTag, Segment, read_segment};
+use crate::text;
 use crate::{Error, Place, Result};
 
 pub use crate::rows::Fault;
@@ -23,9 +24,12 @@ pub use crate::rows::Fault;
 use cut::{Cut, Cutter, Guess};
 use join::{Join, Outcome};
 
-/// How large segments are, if nothing else is said: a segment and what is made of it are to stay in the
+/// How large segments are on one thread, if nothing else is said: a segment and what is made of it are to stay in the
 /// caches nearest to a core.
 pub const DEFAULT_SEGMENT_BYTES: usize = 1024 * 1024;
+
+/// How large they are on several threads: handing them on costs time as well.
+pub const SHARED_SEGMENT_BYTES: usize = 2 * 1024 * 1024;
 
 /// What reading rows did.
 #[derive(Debug, Default, Clone, PartialEq, Eq, serde::Serialize)]
@@ -54,7 +58,7 @@ pub struct Report {
 pub struct ReadRows<'a> {
     options: &'a XmlOptions,
     pool: Option<&'a rayon::ThreadPool>,
-    segment_bytes: usize,
+    segment_bytes: Option<usize>,
 }
 
 impl<'a> ReadRows<'a> {
@@ -63,7 +67,7 @@ impl<'a> ReadRows<'a> {
         Self {
             options,
             pool: None,
-            segment_bytes: DEFAULT_SEGMENT_BYTES,
+            segment_bytes: None,
         }
     }
 
@@ -74,8 +78,8 @@ impl<'a> ReadRows<'a> {
     }
 
     /// Sets about how many bytes of text are read in one go. What is read does not depend on it.
-    pub fn with_segment_bytes(mut self, segment_bytes: usize) -> Self {
-        self.segment_bytes = segment_bytes.max(1);
+    pub fn with_segment_bytes(mut self, segment_bytes: impl Into<Option<usize>>) -> Self {
+        self.segment_bytes = segment_bytes.into().map(|bytes| bytes.max(1));
         self
     }
 
@@ -103,13 +107,20 @@ impl<'a> ReadRows<'a> {
             inputs.into_iter(),
             self.options,
             &row_tag,
-            self.segment_bytes,
+            self.segment_bytes.unwrap_or_else(|| self.default_bytes()),
             &guess,
         );
         let join = Join::new(self.options, &row_tag, &guess, &readers, consume);
         match self.pool {
             None => serially(cutter, join),
             Some(pool) => self.in_parallel(pool, cutter, join),
+        }
+    }
+
+    fn default_bytes(&self) -> usize {
+        match self.pool {
+            Some(pool) if pool.current_num_threads() > 1 => SHARED_SEGMENT_BYTES,
+            _ => DEFAULT_SEGMENT_BYTES,
         }
     }
 
@@ -202,7 +213,7 @@ fn speculate<R: RowReader, F: Fn() -> Result<R>>(
     let Some(guess) = cut.guess.clone() else {
         return Outcome::unread(cut);
     };
-    let Ok(text) = std::str::from_utf8(&cut.bytes) else {
+    let Ok(text) = text::utf8(&cut.bytes) else {
         // The join tells of it, if it comes so far.
         return Outcome::unread(cut);
     };

@@ -1,12 +1,22 @@
 //! From raw character data to the characters that it stands for.
 
 use std::borrow::Cow;
+use std::str::Utf8Error;
 
 use memchr::{memchr, memchr2};
 
 use crate::entities::Entities;
 use crate::lexer::Syntax;
 use crate::lexer::names::is_character;
+
+/// Bytes as text, as [`std::str::from_utf8`].
+///
+/// # Errors
+/// When they are no UTF-8.
+pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, Utf8Error> {
+    // It does not tell where the fault is.
+    simdutf8::basic::from_utf8(bytes).or_else(|_| std::str::from_utf8(bytes))
+}
 
 /// What [`check`] learns of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 mod file;
 mod first_batch;
+mod pace;
 pub mod partitioned;
 
 use std::io::Write;
@@ -16,6 +17,7 @@ use parquet::basic::{Compression, ZstdLevel};
 
 use crate::{Error, Result};
 use file::OpenFile;
+use pace::Pace;
 
 pub use partitioned::PartitionedSink;
 
@@ -23,7 +25,7 @@ pub use partitioned::PartitionedSink;
 pub const DEFAULT_ROW_GROUP_ROWS: usize = 1_000_000;
 
 /// The size at which a row group is closed, in bytes as encoded. A row group waits in memory until then.
-pub const DEFAULT_ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;
+pub const DEFAULT_ROW_GROUP_BYTES: usize = 24 * 1024 * 1024;
 
 /// The level of zstd: fast, and smaller than snappy.
 const ZSTD_LEVEL: i32 = 1;
@@ -98,6 +100,7 @@ pub struct ParquetSink {
     open: Box<OpenFn>,
     layout: Layout,
     pool: Option<Arc<rayon::ThreadPool>>,
+    pace: Pace,
     file: Option<OpenFile>,
     written: Vec<WrittenFile>,
 }
@@ -127,6 +130,7 @@ impl ParquetSink {
                 file_bytes: None,
             },
             pool: None,
+            pace: Pace::default(),
             file: None,
             written: Vec::new(),
         }
@@ -161,7 +165,8 @@ impl ParquetSink {
         self
     }
 
-    /// Sets the threads that encode columns. Default: the caller's.
+    /// Sets the threads that encode columns while the caller alone cannot keep up with what it is given. Default: always
+    /// the caller.
     #[must_use]
     pub fn with_pool(mut self, pool: Arc<rayon::ThreadPool>) -> Self {
         self.pool = Some(pool);
@@ -173,6 +178,8 @@ impl ParquetSink {
     /// # Errors
     /// When a file cannot be opened or written, or the batch is not of the sink's schema.
     pub fn write(&mut self, batch: RecordBatch) -> Result<()> {
+        let pool = self.pool.clone();
+        let pool = pool.as_deref().filter(|_| self.pace.begin());
         let mut left = Some(batch).filter(|batch| batch.num_rows() > 0);
         while let Some(batch) = left.take() {
             let mut file = match self.file.take() {
@@ -186,14 +193,15 @@ impl ParquetSink {
             } else {
                 batch
             };
-            file.write(fitting, self.pool.as_deref())?;
+            file.write(fitting, pool)?;
             let limit = self.layout.file_bytes;
             if limit.is_some_and(|limit| file.bytes() >= limit) {
-                self.written.push(file.close(self.pool.as_deref())?);
+                self.written.push(file.close(pool)?);
             } else {
                 self.file = Some(file);
             }
         }
+        self.pace.end();
         Ok(())
     }
 

@@ -197,7 +197,7 @@ pub(crate) struct XmlConvertFlags {
     /// How pages are compressed [default: zstd]
     #[arg(long, value_name = "CODEC", requires = "out")]
     pub(crate) compression: Option<CompressionFlag>,
-    /// The size at which a row group is closed [default: 32MiB]
+    /// The size at which a row group is closed [default: 24MiB]
     #[arg(long, value_name = "SIZE", requires = "out")]
     pub(crate) row_group_size: Option<String>,
     /// The size at which a file is closed and the next one begins

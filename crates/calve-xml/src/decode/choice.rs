@@ -10,7 +10,6 @@ use arrow::array::{ArrayRef, NullBufferBuilder, StructArray};
 use arrow::datatypes::{DataType, Fields};
 
 use crate::content::{self, Content, is_blank, preserves_space, trim};
-use crate::lexer::StartTag;
 use crate::row_reader::RowError;
 use crate::{Error, Result};
 
@@ -100,23 +99,23 @@ impl Choice {
         })?))
     }
 
-    pub(crate) fn read<'a>(
+    pub(crate) fn read(
         &mut self,
         slot: usize,
-        start: StartTag<'a>,
-        reading: &mut Reading<'a, '_>,
+        start: usize,
+        reading: &mut Reading<'_, '_>,
     ) -> Result<bool, RowError> {
         if slot < self.len() {
             if reading.rescues() {
                 reading.rescue_element(self.path.to_string())?;
             } else {
                 let raw = reading.lexer.skip_element()?;
-                self.refuse_another(raw, start.start, reading);
+                self.refuse_another(raw, start, reading);
             }
             return Ok(false);
         }
         if let Some(structure) = self.structure
-            && has_structure(start, reading)?
+            && has_structure(reading)?
         {
             self.children[structure].read(slot, start, reading)?;
             self.close(slot, true);
@@ -127,10 +126,10 @@ impl Choice {
             reading.keeps_spaces = preserves || !reading.settings.ignore_spaces;
         }
         reading.rescue_attributes(None, &self.path);
-        let content = content::read(reading.lexer, start);
+        let content = content::read(reading.lexer);
         let stored = content.map(|content| match content {
-            Content::Text(text) => self.store(slot, &text, start.start, reading),
-            Content::Xml(raw) => self.store_xml(slot, raw, start.start, reading),
+            Content::Text(text) => self.store(slot, &text, start, reading),
+            Content::Xml(raw) => self.store_xml(slot, raw, start, reading),
         });
         reading.keeps_spaces = outer;
         stored
@@ -224,14 +223,14 @@ impl Choice {
 }
 
 /// Whether the element whose start tag was just taken has attributes that are columns, or children.
-fn has_structure(start: StartTag<'_>, reading: &Reading<'_, '_>) -> Result<bool, RowError> {
+fn has_structure(reading: &Reading<'_, '_>) -> Result<bool, RowError> {
     if reading.settings.naming.has_attributes() && !reading.lexer.attributes().is_empty() {
         return Ok(true);
     }
-    if start.is_empty || reading.lexer.is_before_end_tag() {
+    if reading.lexer.is_before_end_tag() {
         return Ok(false);
     }
-    let content = content::read(&mut reading.lexer.clone(), start)?;
+    let content = content::read(&mut reading.lexer.clone())?;
     Ok(matches!(content, Content::Xml(_)))
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field};
 
-use crate::lexer::StartTag;
 use crate::row_reader::RowError;
 use crate::schema::choice::alternatives;
 use crate::{Error, Result};
@@ -94,11 +93,11 @@ impl Column {
     /// # Errors
     /// When the element is not well-formed.
     #[inline]
-    pub(crate) fn read<'a>(
+    pub(crate) fn read(
         &mut self,
         slot: usize,
-        start: StartTag<'a>,
-        reading: &mut Reading<'a, '_>,
+        start: usize,
+        reading: &mut Reading<'_, '_>,
     ) -> Result<bool, RowError> {
         match self {
             Self::Leaf(leaf) => leaf.read(slot, start, reading),

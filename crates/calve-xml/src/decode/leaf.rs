@@ -7,7 +7,6 @@ use arrow::datatypes::DataType;
 
 use crate::Result;
 use crate::content::{self, Content, is_blank, preserves_space, trim};
-use crate::lexer::StartTag;
 use crate::row_reader::RowError;
 
 use super::values::Values;
@@ -83,11 +82,11 @@ impl Leaf {
     }
 
     #[inline]
-    pub(crate) fn read<'a>(
+    pub(crate) fn read(
         &mut self,
         slot: usize,
-        start: StartTag<'a>,
-        reading: &mut Reading<'a, '_>,
+        start: usize,
+        reading: &mut Reading<'_, '_>,
     ) -> Result<bool, RowError> {
         let keeps_spaces = match preserves_space(reading.lexer) {
             None => reading.keeps_spaces,
@@ -99,15 +98,13 @@ impl Leaf {
         if !reading.lexer.attributes().is_empty() {
             self.count_attributes(reading);
         }
-        match content::read(reading.lexer, start)? {
-            Content::Text(text) => {
-                Ok(self.store_spaced(slot, &text, start.start, keeps_spaces, reading))
-            }
+        match content::read(reading.lexer)? {
+            Content::Text(text) => Ok(self.store_spaced(slot, &text, start, keeps_spaces, reading)),
             Content::Xml(raw) if self.is_text() => {
-                Ok(self.store_spaced(slot, raw, start.start, keeps_spaces, reading))
+                Ok(self.store_spaced(slot, raw, start, keeps_spaces, reading))
             }
             Content::Xml(raw) => {
-                self.refuse(raw, start.start, reading);
+                self.refuse(raw, start, reading);
                 Ok(false)
             }
         }
@@ -148,19 +145,19 @@ impl Leaf {
     }
 
     /// Keeps what does not fit: attributes, and children in a column that is no string.
-    fn read_rescuing<'a>(
+    fn read_rescuing(
         &mut self,
         slot: usize,
-        start: StartTag<'a>,
+        start: usize,
         keeps_spaces: bool,
-        reading: &mut Reading<'a, '_>,
+        reading: &mut Reading<'_, '_>,
     ) -> Result<bool, RowError> {
         let may_have_children = !self.is_text() && !reading.lexer.is_before_end_tag();
         let before = may_have_children.then(|| reading.lexer.clone());
         if before.is_none() {
             reading.rescue_attributes(None, &self.path);
         }
-        let text = match (content::read(reading.lexer, start)?, before) {
+        let text = match (content::read(reading.lexer)?, before) {
             (Content::Xml(_), Some(before)) => {
                 reading.rescue_again(before, &self.path)?;
                 return Ok(false);
@@ -172,7 +169,7 @@ impl Leaf {
             (Content::Text(text), None) => text,
             (Content::Xml(raw), None) => raw.into(),
         };
-        Ok(self.store_spaced(slot, &text, start.start, keeps_spaces, reading))
+        Ok(self.store_spaced(slot, &text, start, keeps_spaces, reading))
     }
 
     pub(crate) fn store(

@@ -6,7 +6,6 @@ use arrow::array::{ArrayRef, ListArray, NullBufferBuilder};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::FieldRef;
 
-use crate::lexer::StartTag;
 use crate::row_reader::RowError;
 use crate::{Error, Result};
 
@@ -143,11 +142,11 @@ impl List {
     }
 
     #[inline]
-    pub(crate) fn read<'a>(
+    pub(crate) fn read(
         &mut self,
         slot: usize,
-        start: StartTag<'a>,
-        reading: &mut Reading<'a, '_>,
+        start: usize,
+        reading: &mut Reading<'_, '_>,
     ) -> Result<bool, RowError> {
         self.slots.open(slot);
         let (item, rescued) = (self.slots.items(), reading.rescued());

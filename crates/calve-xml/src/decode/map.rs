@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, MapArray, StructArray};
 use arrow::datatypes::{DataType, FieldRef, Fields};
 
 use crate::content::{is_blank, literal};
-use crate::lexer::{Event, StartTag};
+use crate::lexer::Event;
 use crate::row_reader::RowError;
 use crate::{Error, Result};
 
@@ -85,11 +85,11 @@ impl Map {
         Ok(Arc::new(map.map_err(failed)?))
     }
 
-    pub(crate) fn read<'a>(
+    pub(crate) fn read(
         &mut self,
         slot: usize,
-        start: StartTag<'a>,
-        reading: &mut Reading<'a, '_>,
+        start: usize,
+        reading: &mut Reading<'_, '_>,
     ) -> Result<bool, RowError> {
         if slot < self.len() {
             if reading.rescues() {
@@ -97,18 +97,18 @@ impl Map {
                 return Ok(false);
             }
             let raw = reading.lexer.skip_element()?;
-            self.refuse_another(raw, start.start, reading);
+            self.refuse_another(raw, start, reading);
             return Ok(false);
         }
         let faults = reading.faults.count;
         self.slots.open(slot);
-        self.read_attributes(start.start, reading);
+        self.read_attributes(start, reading);
         loop {
             match reading.lexer.next_event()? {
                 Event::Start(child) => {
                     let naming = &reading.settings.naming;
                     let key = naming.element(child.name, reading.lexer).into_owned();
-                    self.read_entry(&key, child, reading)?;
+                    self.read_entry(&key, child.start, reading)?;
                 }
                 Event::Text(raw) if !is_blank(raw) => {
                     let text = reading.lexer.unescape(raw);
@@ -145,18 +145,18 @@ impl Map {
         }
     }
 
-    fn read_entry<'a>(
+    fn read_entry(
         &mut self,
         key: &str,
-        start: StartTag<'a>,
-        reading: &mut Reading<'a, '_>,
+        start: usize,
+        reading: &mut Reading<'_, '_>,
     ) -> Result<(), RowError> {
         if self.has_key(key) {
             if reading.rescues() {
                 return reading.rescue_element(join(&self.path, key));
             }
             let raw = reading.lexer.skip_element()?;
-            self.refuse_another(raw, start.start, reading);
+            self.refuse_another(raw, start, reading);
             return Ok(());
         }
         let (item, rescued) = (self.slots.items(), reading.rescued());

@@ -164,7 +164,7 @@ impl RowReader for DecodeReader {
             faults: &mut faults,
             keeps_spaces: !self.settings.ignore_spaces,
         };
-        if let Err(error) = self.root.read(self.rows, start, &mut reading) {
+        if let Err(error) = self.root.read(self.rows, start.start, &mut reading) {
             self.root.truncate(self.rows);
             return Err(error);
         }

@@ -8,7 +8,7 @@ use arrow::array::{Array, ArrayRef, NullBufferBuilder, StructArray};
 use arrow::datatypes::Fields;
 
 use crate::content::{self, is_blank, literal, preserves_space, trim};
-use crate::lexer::{Event, StartTag};
+use crate::lexer::Event;
 use crate::names::NameTable;
 use crate::row_reader::RowError;
 use crate::schema::choice::XML_NAME;
@@ -155,11 +155,11 @@ impl Struct {
         self.len = 0;
     }
 
-    pub(crate) fn read<'a>(
+    pub(crate) fn read(
         &mut self,
         slot: usize,
-        start: StartTag<'a>,
-        reading: &mut Reading<'a, '_>,
+        start: usize,
+        reading: &mut Reading<'_, '_>,
     ) -> Result<bool, RowError> {
         if slot < self.len() {
             if reading.rescues() {
@@ -168,7 +168,7 @@ impl Struct {
             }
             let raw = reading.lexer.skip_element()?;
             let expected = "single element: the column is no list, and has one already";
-            reading.faults.add(start.start, &self.path, raw, expected);
+            reading.faults.add(start, &self.path, raw, expected);
             return Ok(false);
         }
         self.open(slot);
@@ -177,7 +177,7 @@ impl Struct {
             if let Some(preserves) = preserves_space(reading.lexer) {
                 reading.keeps_spaces = preserves || !reading.settings.ignore_spaces;
             }
-            self.read_attributes(slot, start.start, reading);
+            self.read_attributes(slot, start, reading);
         }
         let read = self.read_children(slot, reading);
         reading.keeps_spaces = outer;
@@ -197,8 +197,9 @@ impl Struct {
             if drops_text {
                 reading.lexer.skip_blank();
             }
-            match reading.lexer.next_event()? {
-                Event::Start(child) => {
+            // An event is long, and is not to be moved before it is known what is wanted of it.
+            match reading.lexer.next_event() {
+                Ok(Event::Start(child)) => {
                     if text.is_some() && !self.joins_text {
                         self.end_text(slot, &mut text, reading);
                     }
@@ -209,7 +210,7 @@ impl Struct {
                         None => self.resolve_element(child.name, reading),
                     };
                     if let Some(column) = self.children.get_mut(number) {
-                        column.read(slot, child, reading)?;
+                        column.read(slot, child.start, reading)?;
                     } else if reading.rescues() {
                         let name = reading.settings.naming.element(child.name, reading.lexer);
                         reading.rescue_element(join(&self.path, &name))?;
@@ -218,24 +219,25 @@ impl Struct {
                         reading.lexer.skip_element()?;
                     }
                 }
-                Event::End(_) | Event::Eof => {
+                Ok(Event::End(_) | Event::Eof) => {
                     if text.is_some() {
                         self.end_text(slot, &mut text, reading);
                     }
                     return Ok(());
                 }
-                Event::Text(raw) if drops_text => {
+                Ok(Event::Text(raw)) if drops_text => {
                     if !is_blank(raw) {
                         self.unknown_text += 1;
                     }
                 }
-                Event::CData(_) if drops_text => self.unknown_text += 1,
-                event => match (&mut text, event) {
+                Ok(Event::CData(_)) if drops_text => self.unknown_text += 1,
+                Ok(event) => match (&mut text, event) {
                     (Some(text), _) => content::push(reading.lexer, event, text.to_mut()),
                     (none, Event::Text(raw)) => *none = Some(reading.lexer.unescape(raw)),
                     (none, Event::CData(raw)) => *none = Some(literal(reading.lexer, raw)),
                     _ => {}
                 },
+                Err(error) => return Err(error),
             }
         }
     }

@@ -138,8 +138,8 @@ impl InferReader {
             if !top.keeps_spaces && top.text.is_none() {
                 lexer.skip_blank();
             }
-            match lexer.next_event()? {
-                Event::Start(tag) => {
+            match lexer.next_event() {
+                Ok(Event::Start(tag)) => {
                     self.end_text(top);
                     top.has_structure = true;
                     let node = self.child(lexer, top, tag.name);
@@ -150,12 +150,13 @@ impl InferReader {
                         None => stack.push(child),
                     }
                 }
-                Event::End(_) => {
+                Ok(Event::End(_)) => {
                     self.close(top);
                     stack.pop();
                 }
-                event @ (Event::Text(_) | Event::CData(_)) => add_text(lexer, top, event),
-                Event::Eof => break,
+                Ok(event @ (Event::Text(_) | Event::CData(_))) => add_text(lexer, top, event),
+                Ok(Event::Eof) => break,
+                Err(error) => return Err(error),
             }
             if self.seen.shape.columns() > MOST_COLUMNS {
                 self.is_overfull = true;

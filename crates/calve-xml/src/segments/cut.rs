@@ -6,6 +6,7 @@ use crate::input::{Input, TextReader};
 use crate::lexer::{Context, Event, Lexer};
 use crate::options::XmlOptions;
 use crate::rows::{RowTag, ends_name};
+use crate::text;
 use crate::{Error, Place, Result};
 
 /// How many times the wanted size a segment may have before it is cut where no row begins.
@@ -201,7 +202,7 @@ impl<'a, I: Iterator<Item = Result<Input>>> Cutter<'a, I> {
         if is_last {
             return;
         }
-        let Ok(text) = std::str::from_utf8(bytes) else {
+        let Ok(text) = text::utf8(bytes) else {
             return;
         };
         let mut lexer = Lexer::with_context(text, Context::start(), false, self.options.limits);

@@ -4,6 +4,7 @@ use crate::lexer::Context;
 use crate::options::{Limits, XmlOptions};
 use crate::row_reader::RowReader;
 use crate::rows::{End, RowTag, Rows, Segment};
+use crate::text;
 use crate::{Error, Place, Result};
 
 use super::cut::{Cut, lines};
@@ -172,7 +173,7 @@ where
 
     /// Reads a segment from what is known to stand before it.
     fn read(&mut self, cut: &Cut) -> Result<Read<R::Output>> {
-        let text = std::str::from_utf8(&cut.bytes).map_err(|error| {
+        let text = text::utf8(&cut.bytes).map_err(|error| {
             let valid = &cut.bytes[..error.valid_up_to()];
             not_utf8(&cut.file, cut.byte, cut.line, valid)
         })?;
