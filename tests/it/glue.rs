@@ -569,6 +569,60 @@ fn a_lake_that_changed_is_crawled_again() {
     );
 }
 
+/// Glue gives each partition its folder, and may give it another: then the files are as they were, and their rows not.
+#[test]
+fn a_copy_of_a_table_in_glue_is_kept_in_step() {
+    let (server, moto) = (S3Server::with_buckets(&["lake"]), Moto::start());
+    lakes::drift(&server.root().join("lake/days"), Drift::Added);
+    let sandbox = sandbox_with_keys(&server, moto);
+    let crawl = ["crawl", "s3://lake/days", "--table", "followed.days"];
+    assert_eq!(sandbox.json(&crawl)["partitions_added"], 3);
+    let update = [
+        "ctas",
+        "glue:followed.days",
+        "--table",
+        "followed.copy",
+        "--batch-by",
+        "day",
+        "--update",
+    ];
+    let update = [&update[..], &["--on-changed", "replace"]].concat();
+    assert_eq!(sandbox.json(&update)["batches"], 3);
+    assert_eq!(sandbox.json(&update)["batches"], 0);
+
+    let place = |partition: &Value, location: &Value| {
+        let mut input = partition.as_object().unwrap().clone();
+        for key in ["DatabaseName", "TableName", "CatalogId", "CreationTime"] {
+            input.remove(key);
+        }
+        input["StorageDescriptor"]["Location"] = location.clone();
+        let request = json!({
+            "DatabaseName": "followed",
+            "TableName": "days",
+            "PartitionValueList": partition["Values"],
+            "PartitionInput": input,
+        });
+        moto.glue("UpdatePartition", &request);
+    };
+    let known = partitions(moto, "followed", "days");
+    let location = |at: usize| &known[at]["StorageDescriptor"]["Location"];
+    place(&known[0], location(1));
+    place(&known[1], location(0));
+    let report = sandbox.json(&update);
+    assert_eq!(report["replaced_files_count"], 2, "{report:#}");
+    let verify = ["verify", "glue:followed.days", "--table", "followed.copy"];
+    let proof = sandbox.json(&verify);
+    assert_eq!(proof["equal"], json!(true), "{proof:#}");
+
+    // Files that are there twice have rows of two partitions, and one name.
+    place(&known[0], location(0));
+    let refused = sandbox.run(&update);
+    assert!(
+        refused.contains("two partitions of its source have"),
+        "{refused}"
+    );
+}
+
 /// Rows in the shape of Socrata's exports.
 const VEHICLES: &str = "<response><row>\
     <row _id='r1'><County>King</County><year>2019</year><spot><x>1.5</x></spot></row>\
