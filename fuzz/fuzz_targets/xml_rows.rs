@@ -2,6 +2,7 @@
 #![no_main]
 
 #[path = "../checks/mod.rs"]
+#[allow(dead_code, reason = "a target uses one of them")]
 mod checks;
 
 use libfuzzer_sys::fuzz_target;

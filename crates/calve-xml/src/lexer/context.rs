@@ -32,6 +32,8 @@ pub struct Context {
     pub open: Vec<OpenElement>,
     /// Which part of the document it is.
     pub part: Part,
+    /// Whether anything stands before it: an XML declaration is at the very start of a document, or misplaced.
+    pub is_begun: bool,
     /// The entities that the document declares; none is as good as an empty set.
     pub(crate) entities: Option<Arc<Entities>>,
 }
@@ -64,6 +66,7 @@ impl Lexer<'_> {
         Context {
             open: open.collect(),
             part: self.part,
+            is_begun: self.is_begun || self.at > 0,
             entities: (!self.entities.is_empty()).then(|| Arc::clone(&self.entities)),
         }
     }

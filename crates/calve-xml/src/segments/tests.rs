@@ -338,6 +338,20 @@ fn shared(folder: &str, most: u64) -> Vec<(String, Vec<u8>)> {
     files
 }
 
+/// An XML declaration is one at the start of the document, not at that of a segment. Found by fuzzing.
+#[test]
+fn declarations_are_misplaced_however_they_are_cut() {
+    let sizes: Vec<usize> = (1..120).collect();
+    for document in [
+        "?xml <?xml v\">]><a><!-- <row></a>\"1.0\"?><!E [<!ENTITY \"x\" e>]>-<><!a- <row></a>",
+        "x<?xml version='1.0'?><row/><row>1</row>",
+        "<!-- c --><?xml version='1.0'?><a><row/></a>",
+        "<?xml version='1.0'?><a><row/></a>",
+    ] {
+        check_cuts("row", &[document.as_bytes()], &sizes, pool());
+    }
+}
+
 #[test]
 fn hostile_documents_are_the_same_however_they_are_cut() {
     for (name, bytes) in shared("security", 200_000) {
