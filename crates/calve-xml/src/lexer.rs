@@ -90,8 +90,8 @@ pub struct Lexer<'a> {
     /// How many elements are open where the row began; an end of the text with more is an error.
     row_depth: Option<usize>,
     part: Part,
-    /// Whether any of the document stands before the segment.
-    is_begun: bool,
+    /// Where the document begins, where that is in the segment.
+    document_start: Option<usize>,
     /// Whether the document ends with this text.
     is_last: bool,
     /// Whether the tag taken last closed itself, and its end is still to be told.
@@ -139,7 +139,7 @@ impl<'a> Lexer<'a> {
             open: Vec::with_capacity(16),
             row_depth: None,
             part: context.part,
-            is_begun: context.is_begun,
+            document_start: (!context.is_begun).then_some(0),
             is_last,
             end_is_due: false,
             is_plain: true,

@@ -66,7 +66,7 @@ impl Lexer<'_> {
         Context {
             open: open.collect(),
             part: self.part,
-            is_begun: self.is_begun || self.at > 0,
+            is_begun: self.document_start != Some(self.at),
             entities: (!self.entities.is_empty()).then(|| Arc::clone(&self.entities)),
         }
     }

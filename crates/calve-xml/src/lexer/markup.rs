@@ -68,7 +68,7 @@ impl<'a> Lexer<'a> {
             return Err(Syntax::Expected("white space after the name").at(name_end));
         }
         // The byte-order mark is not part of the text.
-        let is_at_start = start == 0 && !self.is_begun;
+        let is_at_start = self.document_start == Some(start);
         let is_declaration = name == "xml" && is_at_start && self.part == Part::Prolog;
         if name.eq_ignore_ascii_case("xml") && !is_declaration {
             return Err(Syntax::Misplaced("an XML declaration").at(start));
