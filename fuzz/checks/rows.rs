@@ -54,8 +54,17 @@ fn rows(document: &[u8], segment_bytes: usize) -> std::result::Result<Vec<String
 
 /// Reads a document in segments of `size` and a byte, and as a whole.
 pub fn check(size: u8, document: &[u8]) {
-    assert_eq!(
+    let (cut, whole) = (
         rows(document, usize::from(size) + 1),
-        rows(document, 1 << 20)
+        rows(document, 1 << 20),
     );
+    if let (Err(cut), Err(whole)) = (&cut, &whole)
+        && [cut, whole]
+            .iter()
+            .any(|error| error.ends_with("cannot be read"))
+    {
+        // How much of a damaged file is looked at before the damage is met depends on how much is read ahead.
+        return;
+    }
+    assert_eq!(cut, whole);
 }
