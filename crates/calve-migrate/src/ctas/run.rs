@@ -217,7 +217,7 @@ impl<'a> Run<'a> {
         self.journal.record_batch(&batch).await?;
         if batch.whole_files {
             let sources = self.prepared.opened.sources(&planned.places);
-            self.journal.record_sources(writer, sources).await?;
+            self.journal.record_sources(Some(&batch), sources).await?;
         }
         self.ctas.fail_point.reach("batch-begun");
         let error = match Box::pin(self.attempt(planned, &mut batch)).await {
@@ -390,7 +390,7 @@ impl<'a> Run<'a> {
         if prepared.batches.iter().any(|batch| batch.value.is_some()) {
             let all: Vec<usize> = (0..prepared.opened.files.len()).collect();
             let sources = prepared.opened.sources(&all);
-            self.journal.record_sources(Uuid::nil(), sources).await?;
+            self.journal.record_sources(None, sources).await?;
         }
         let schema = prepared.opened.known_schema().map(serde_json::to_value);
         let schema = schema.and_then(std::result::Result::ok);

@@ -79,11 +79,24 @@ impl Batch {
 
     /// Runs that are at work at the same time write documents of their own.
     pub(super) fn document(&self) -> String {
-        format!("batch-{}-{}.json", self.number, self.writer)
+        format!("batch-{}.json", self.own_name())
+    }
+
+    /// What the names of its pages of source files begin with.
+    pub(super) fn pages(&self) -> String {
+        format!("{SOURCES}{}-", self.own_name())
+    }
+
+    /// Its number, and as much of its writer as tells it from another of that number: names are to be short.
+    fn own_name(&self) -> String {
+        format!("{}-{:08x}", self.number, self.writer.as_fields().0)
     }
 }
 
-/// One page of the document `sources-<writer>-<n>.json`: the files of a source that were read, each with what tells this
+/// What the names of pages of source files begin with.
+pub(super) const SOURCES: &str = "sources-";
+
+/// One page of source files: the files of a source that were read, each with what tells this
 /// version of it from others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourcePage {

@@ -4,7 +4,7 @@
 //!
 //! * `migration.json`: what is migrated into what, with which options, its state, its undo record;
 //! * `batch-<n>-<writer>.json`: one batch of rows, with the files that were written for it;
-//! * `sources-<writer>-<n>.json`: a page of the files that were read for it;
+//! * `sources-<n>-<writer>-<page>.json`: a page of the files that were read for it;
 //! * further documents of an operation's own ([`Journal::put`]), an undo record of many pages, for one.
 //!
 //! All are JSON with a `version`. None of them grows with the lake: what does, is cut into batches or
@@ -25,6 +25,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use batch::SOURCES;
 pub use batch::{Batch, BatchState, SourcePage};
 pub use fail_point::FailPoint;
 pub use id::{MigrationId, MigrationIdError, Operation};
@@ -36,8 +37,6 @@ use crate::{Error, Result};
 const MIGRATION: &str = "migration.json";
 /// How many documents are read at once.
 const READS: usize = 16;
-/// What the names of pages of source files begin with.
-const SOURCES: &str = "sources-";
 /// How many files a page tells.
 const PAGE_FILES: usize = 10_000;
 
@@ -220,7 +219,7 @@ impl Journal {
     pub async fn forget_batch(&self, batch: &Batch) -> Result<()> {
         let location = self.folder.join(&batch.document());
         self.storage.delete(&location).await?;
-        let pages = format!("{SOURCES}{}-", batch.writer);
+        let pages = batch.pages();
         let (_, files) = self.storage.list_folder(&self.folder).await?;
         for file in files {
             if file.location.file_name().starts_with(&pages) {
@@ -230,19 +229,24 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes down which files of the source were read, page by page.
+    /// Writes down which files of the source a batch read, page by page; those that batches read parts of without one.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn record_sources(&self, writer: Uuid, files: Vec<(String, String)>) -> Result<()> {
+    pub async fn record_sources(
+        &self,
+        batch: Option<&Batch>,
+        files: Vec<(String, String)>,
+    ) -> Result<()> {
+        let names = batch.map_or_else(|| format!("{SOURCES}all-"), Batch::pages);
+        let writer = batch.map_or_else(Uuid::nil, |batch| batch.writer);
         for (number, files) in files.chunks(PAGE_FILES).enumerate() {
             let page = SourcePage {
                 version: JOURNAL_VERSION,
                 writer,
                 files: files.to_vec(),
             };
-            self.put(&format!("{SOURCES}{writer}-{number}.json"), &page)
-                .await?;
+            self.put(&format!("{names}{number}.json"), &page).await?;
         }
         Ok(())
     }
