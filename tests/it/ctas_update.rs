@@ -274,3 +274,19 @@ fn what_landed_is_not_lost_with_its_snapshot() {
         assert_eq!(proof["equal"], json!(true), "{proof:#}");
     }
 }
+
+/// A batch that landed before that was written down is one of the plan, or the plan is another.
+#[test]
+fn what_landed_is_compared_with_the_plan() {
+    let sandbox = Sandbox::new();
+    let lake = lake(&sandbox);
+    let cut_off = [rewrite(&lake), vec!["--fail-point", "batch-landed"]].concat();
+    assert_eq!(sandbox.output(&cut_off).status.code(), None);
+    // Now the first batch would be of another year.
+    grow(&lake, 2018);
+    let printed = sandbox.run(&rewrite(&lake));
+    assert!(printed.starts_with("exit 2"), "{printed}");
+    assert!(printed.contains("batch 1"), "{printed}");
+    sandbox.json(&update(&lake));
+    check_whole(&sandbox, &lake, "with a year before the first one");
+}

@@ -471,7 +471,10 @@ impl Failure for Error {
                 "run the same command again once nobody writes to the source".to_owned(),
             ),
             Self::SourceDiffers { .. } => {
-                Some("drop the table, and rewrite the source as it is now".to_owned())
+                Some(
+                    "go on with --update, which takes the source as it is now, or drop the table and begin anew"
+                        .to_owned(),
+                )
             }
             Self::TakenOver { .. } => Some("let the other run end".to_owned()),
             Self::BatchDiffers { .. } => Some(
