@@ -213,11 +213,12 @@ impl InStep {
     fn of_listing(ctas: &Ctas, begun: &Begun, listing: Option<&String>) -> Option<Self> {
         let migration = begun.journal.migration();
         let (table, known) = (begun.table.as_ref()?, migration.listing.as_ref()?);
-        let is_done = migration.state != MigrationState::Running;
-        let is_same = is_done && Some(&known.sum) == listing;
+        if migration.state == MigrationState::Running || Some(&known.sum) != listing {
+            return None;
+        }
         let mut plan = plan(migration.source.clone(), ctas, table.metadata());
         plan.describe_earlier(&begun.journal, known.batches);
-        is_same.then(|| Self {
+        Some(Self {
             plan,
             journal: begun.journal.clone(),
             metadata_location: table.metadata_location().clone(),

@@ -33,6 +33,16 @@ fn follow(catalog: &Arc<dyn Catalog>, lake: &str) -> Ctas {
         .with_on_deleted(OnDeleted::Remove)
 }
 
+/// A copy of a lake that has one file, and how it is brought in step.
+async fn copied(file: &str) -> (Home, impl Fn() -> Ctas) {
+    let home = Home::new().await;
+    let (catalog, lake) = (Arc::clone(&home.catalog), home.lake());
+    put(&lake, file, &[1]);
+    let follow = move || follow(&catalog, lake.to_str().unwrap());
+    follow().await.unwrap();
+    (home, follow)
+}
+
 fn put(lake: &Path, name: &str, keys: &[i32]) {
     let rows: Vec<_> = keys
         .iter()
@@ -164,11 +174,8 @@ proptest! {
 /// Columns that come or change with new files are not lost in silence.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_columns_are_refused() {
-    let home = Home::new().await;
+    let (home, follow) = copied("a.parquet").await;
     let lake = home.lake();
-    put(&lake, "a.parquet", &[1]);
-    let follow = || follow(&home.catalog, lake.to_str().unwrap());
-    follow().await.unwrap();
     let cases = [
         "SELECT 1::INT AS k, 2 AS more",
         "SELECT 9223372036854775807 AS k",
@@ -195,11 +202,8 @@ async fn other_columns_are_refused() {
 /// What others did to the rows of a batch is not undone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_others_changed_is_refused() {
-    let home = Home::new().await;
+    let (home, follow) = copied("a.parquet").await;
     let lake = home.lake();
-    put(&lake, "a.parquet", &[1]);
-    let follow = || follow(&home.catalog, lake.to_str().unwrap());
-    follow().await.unwrap();
     put(&lake, "b.parquet", &[2]);
     follow().await.unwrap();
     let table = home.table("db.t").await.unwrap();
@@ -282,11 +286,8 @@ async fn runs_at_once_copy_no_file_twice() {
 /// A key whose values mean something else now is no key of the same table.
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_of_another_type_are_refused() {
-    let home = Home::new().await;
+    let (home, follow) = copied("code=10/a.parquet").await;
     let lake = home.lake();
-    put(&lake, "code=10/a.parquet", &[1]);
-    let follow = || follow(&home.catalog, lake.to_str().unwrap());
-    follow().await.unwrap();
     put(&lake, "code=x1/a.parquet", &[1]);
     let error = follow().await.unwrap_err();
     let told = "the partition keys of its source are code: string now, and were code: int";
