@@ -23,6 +23,7 @@ use crate::text;
 
 pub use attributes::{Attribute, Attributes};
 pub use context::{Context, OpenElement, Part};
+pub(crate) use scan::TagName;
 pub use syntax::Syntax;
 
 /// What the lexer finds next. All text is borrowed from the segment and still raw: entities are not
@@ -305,6 +306,60 @@ impl<'a> Lexer<'a> {
         self.at = end + 1;
         self.pop();
         Ok(Some(text))
+    }
+
+    /// Takes `<name>`, where just that is next: neither another name nor attributes.
+    #[inline]
+    pub(crate) fn take_start(&mut self, name: &TagName) -> bool {
+        let start = self.at;
+        if !self.is_before(name) {
+            return false;
+        }
+        let name_start = start + 1;
+        let name_end = name_start + name.as_str().len();
+        self.open.push(Open {
+            name: &self.text[name_start..name_end],
+            attributes: "",
+            name_start,
+        });
+        self.attributes.clear();
+        self.event_start = start;
+        self.at = name_end + 1;
+        true
+    }
+
+    /// Takes `<name>text</name>`, where just that is next, and gives the text. Where it is anything else, or not
+    /// well-formed, nothing is taken.
+    #[inline]
+    pub(crate) fn take_value(&mut self, name: &TagName) -> Option<&'a str> {
+        if !self.is_before(name) {
+            return None;
+        }
+        let length = name.as_str().len();
+        let start = self.at + length + 2;
+        let scanned = scan::text(self.bytes, start);
+        let close = scanned.end + 2;
+        if self.bytes.get(scanned.end + 1) != Some(&b'/') || !name.is_at(self.bytes, close) {
+            return None;
+        }
+        let text = &self.text[start..scanned.end];
+        self.is_plain = true;
+        if scanned.special && self.check_text(text, start).is_err() {
+            return None;
+        }
+        self.event_start = scanned.end;
+        self.at = close + length + 1;
+        Some(text)
+    }
+
+    /// Whether `<name>` is next, in another element, and may be opened.
+    #[inline]
+    fn is_before(&self, name: &TagName) -> bool {
+        let is_inside = !self.open.is_empty() && self.open.len() < self.limits.depth;
+        is_inside
+            && !self.end_is_due
+            && self.bytes.get(self.at) == Some(&b'<')
+            && name.is_at(self.bytes, self.at + 1)
     }
 
     /// The names of the open elements, outermost first: `response/row/row`.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::entities::Entities;
-use crate::lexer::{Attributes, Lexer};
+use crate::lexer::{Attributes, Lexer, TagName};
 use crate::options::{Namespaces, XmlOptions};
 
 /// The namespace that the prefix `xml` always means.
@@ -127,7 +127,7 @@ pub(crate) struct NameTable {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    name: Box<str>,
+    name: TagName,
     number: u32,
     /// The entry that is expected next.
     next: u32,
@@ -137,7 +137,7 @@ impl Default for NameTable {
     fn default() -> Self {
         // What stands before the first name is an entry as well; no name is empty.
         let start = Entry {
-            name: Box::default(),
+            name: TagName::new(""),
             number: 0,
             next: 0,
         };
@@ -156,13 +156,26 @@ impl NameTable {
         self.last = 0;
     }
 
+    /// The name that is expected next, and its number; empty where it is not known.
+    #[inline]
+    pub(crate) fn expected(&self) -> (&TagName, u32) {
+        let entry = &self.entries[self.entries[self.last as usize].next as usize];
+        (&entry.name, entry.number)
+    }
+
+    /// Says that the name which was expected came.
+    #[inline]
+    pub(crate) fn advance(&mut self) {
+        self.last = self.entries[self.last as usize].next;
+    }
+
     /// The number of a name, if it is known.
     #[inline]
     pub(crate) fn find(&mut self, name: &str) -> Option<u32> {
         let last = self.last as usize;
         let guess = self.entries[last].next;
         let entry = &self.entries[guess as usize];
-        if is_same(entry.name.as_bytes(), name.as_bytes()) {
+        if is_same(entry.name.as_str().as_bytes(), name.as_bytes()) {
             self.last = guess;
             return Some(entry.number);
         }
@@ -171,7 +184,7 @@ impl NameTable {
 
     fn search(&mut self, name: &str) -> Option<u32> {
         let found = if self.entries.len() <= FEW + 1 {
-            let at = self.entries.iter().position(|entry| *entry.name == *name)?;
+            let at = self.entries.iter().position(|entry| entry.name.as_str() == name)?;
             u32::try_from(at).ok()?
         } else {
             *self.by_name.get(name)?
@@ -191,14 +204,14 @@ impl NameTable {
             return;
         }
         self.entries.push(Entry {
-            name: name.into(),
+            name: TagName::new(name),
             number,
             next: 0,
         });
         if self.entries.len() > FEW + 1 {
             if self.by_name.is_empty() {
                 for (entry, at) in self.entries.iter().zip(0..) {
-                    self.by_name.insert(entry.name.clone(), at);
+                    self.by_name.insert(entry.name.as_str().into(), at);
                 }
             }
             self.by_name.insert(name.into(), at);
@@ -213,7 +226,7 @@ impl NameTable {
         let kept: Vec<(Box<str>, u32)> = self.entries[1..]
             .iter()
             .filter(|entry| entry.number < number)
-            .map(|entry| (entry.name.clone(), entry.number))
+            .map(|entry| (entry.name.as_str().into(), entry.number))
             .collect();
         *self = Self::default();
         for (name, number) in kept {

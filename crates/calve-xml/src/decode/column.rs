@@ -50,6 +50,16 @@ impl Column {
         })
     }
 
+    /// Whether it is of values, or of lists of them: to read an element that has only text is to store that.
+    #[inline]
+    pub(crate) fn is_of_values(&self) -> bool {
+        match self {
+            Self::Leaf(_) => true,
+            Self::List(list) => matches!(list.item(), Self::Leaf(_)),
+            Self::Struct(_) | Self::Map(_) | Self::Choice(_) => false,
+        }
+    }
+
     /// How many slots are written.
     #[inline]
     pub(crate) fn len(&self) -> usize {

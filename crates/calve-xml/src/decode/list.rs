@@ -121,6 +121,11 @@ impl List {
         self.slots.len()
     }
 
+    #[inline]
+    pub(crate) fn item(&self) -> &Column {
+        &self.item
+    }
+
     pub(crate) fn item_mut(&mut self) -> &mut Column {
         &mut self.item
     }

@@ -196,6 +196,9 @@ impl Struct {
         loop {
             if drops_text {
                 reading.lexer.skip_blank();
+                if self.read_expected(slot, reading)? {
+                    continue;
+                }
             }
             // An event is long, and is not to be moved before it is known what is wanted of it.
             match reading.lexer.next_event() {
@@ -240,6 +243,36 @@ impl Struct {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Reads the next child, if it is the one that is expected and has no attributes. The name is then only compared, not
+    /// looked for.
+    #[inline]
+    fn read_expected(
+        &mut self,
+        slot: usize,
+        reading: &mut Reading<'_, '_>,
+    ) -> Result<bool, RowError> {
+        let (name, number) = self.elements.expected();
+        let Some(column) = self.children.get_mut(number as usize) else {
+            return Ok(false);
+        };
+        let start = reading.lexer.offset();
+        if column.is_of_values() {
+            let Some(raw) = reading.lexer.take_value(name) else {
+                return Ok(false);
+            };
+            self.elements.advance();
+            let text = reading.lexer.unescape(raw);
+            column.store(slot, &text, start, reading);
+        } else {
+            if !reading.lexer.take_start(name) {
+                return Ok(false);
+            }
+            self.elements.advance();
+            column.read(slot, start, reading)?;
+        }
+        Ok(true)
     }
 
     /// Stores the text since the last tag, or all of it, under the value tag.

@@ -142,6 +142,53 @@ pub(super) fn short_blank(bytes: &[u8], at: usize) -> usize {
     }
 }
 
+/// A name as it stands in a tag without attributes, with the `>` behind it, ready to be compared.
+#[derive(Debug, Clone)]
+pub(crate) struct TagName {
+    name: Box<str>,
+    /// The name and `>`, where they are short.
+    chunk: [u8; WIDTH],
+    /// One bit for each byte of `chunk` that counts; more bits than bytes where none does.
+    mask: u32,
+}
+
+impl TagName {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut chunk = [0; WIDTH];
+        let mut mask = u32::MAX;
+        if (1..WIDTH).contains(&name.len()) {
+            chunk[..name.len()].copy_from_slice(name.as_bytes());
+            chunk[name.len()] = b'>';
+            mask = (1 << (name.len() + 1)) - 1;
+        }
+        Self {
+            name: name.into(),
+            chunk,
+            mask,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn as_str(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the name and `>` are at `at`. It may be told that they are not near the end of the text, and where the
+    /// name is empty.
+    #[inline]
+    pub(super) fn is_at(&self, bytes: &[u8], at: usize) -> bool {
+        if self.mask != u32::MAX {
+            let Some(chunk) = load(bytes, at) else {
+                return false;
+            };
+            return bits(chunk.simd_eq(u8x16::new(self.chunk))) & self.mask == self.mask;
+        }
+        let name = self.name.as_bytes();
+        let rest = bytes.get(at..).unwrap_or_default();
+        !name.is_empty() && rest.starts_with(name) && rest.get(name.len()) == Some(&b'>')
+    }
+}
+
 /// Whether the `length` bytes at `left` and at `right` are the same.
 #[inline]
 pub(super) fn same(bytes: &[u8], left: usize, right: usize, length: usize) -> bool {
