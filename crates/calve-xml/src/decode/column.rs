@@ -119,6 +119,7 @@ impl Column {
     }
 
     /// Stores the text of an attribute, or between children, in a slot; gives whether it fitted.
+    #[inline]
     pub(crate) fn store(
         &mut self,
         slot: usize,

@@ -172,6 +172,7 @@ impl Leaf {
         Ok(self.store_spaced(slot, &text, start, keeps_spaces, reading))
     }
 
+    #[inline]
     pub(crate) fn store(
         &mut self,
         slot: usize,

@@ -165,6 +165,7 @@ impl List {
         Ok(true)
     }
 
+    #[inline]
     pub(crate) fn store(
         &mut self,
         slot: usize,
