@@ -184,7 +184,10 @@ impl NameTable {
 
     fn search(&mut self, name: &str) -> Option<u32> {
         let found = if self.entries.len() <= FEW + 1 {
-            let at = self.entries.iter().position(|entry| entry.name.as_str() == name)?;
+            let at = self
+                .entries
+                .iter()
+                .position(|entry| entry.name.as_str() == name)?;
             u32::try_from(at).ok()?
         } else {
             *self.by_name.get(name)?

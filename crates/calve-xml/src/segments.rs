@@ -137,8 +137,9 @@ impl<'a> ReadRows<'a> {
         C: FnMut(usize, R::Output) -> Result<()>,
     {
         let (options, row_tag, readers) = (self.options, join.row_tag(), join.readers());
-        // The join waits for segments in their order, so this many may be under way.
-        let window = 2 * pool.current_num_threads();
+        // The join waits for segments in their order, so this many may be under way. Those that are read when the text
+        // ends are consumed when no more can be read beside it, so that they are not to be many.
+        let window = pool.current_num_threads() + 1;
         let (pending, arrived) = mpsc::sync_channel::<Result<Receiver<Outcome<R::Output>>>>(window);
         let (give_back, given_back) = mpsc::channel::<Vec<u8>>();
         pool.in_place_scope(|workers| {

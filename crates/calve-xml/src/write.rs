@@ -5,8 +5,8 @@
 
 mod file;
 mod first_batch;
-mod pace;
 pub mod partitioned;
+mod share;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -17,7 +17,6 @@ use parquet::basic::{Compression, ZstdLevel};
 
 use crate::{Error, Result};
 use file::OpenFile;
-use pace::Pace;
 
 pub use partitioned::PartitionedSink;
 
@@ -100,7 +99,6 @@ pub struct ParquetSink {
     open: Box<OpenFn>,
     layout: Layout,
     pool: Option<Arc<rayon::ThreadPool>>,
-    pace: Pace,
     file: Option<OpenFile>,
     written: Vec<WrittenFile>,
 }
@@ -130,7 +128,6 @@ impl ParquetSink {
                 file_bytes: None,
             },
             pool: None,
-            pace: Pace::default(),
             file: None,
             written: Vec::new(),
         }
@@ -179,7 +176,7 @@ impl ParquetSink {
     /// When a file cannot be opened or written, or the batch is not of the sink's schema.
     pub fn write(&mut self, batch: RecordBatch) -> Result<()> {
         let pool = self.pool.clone();
-        let pool = pool.as_deref().filter(|_| self.pace.begin());
+        let pool = pool.as_deref();
         let mut left = Some(batch).filter(|batch| batch.num_rows() > 0);
         while let Some(batch) = left.take() {
             let mut file = match self.file.take() {
@@ -201,7 +198,6 @@ impl ParquetSink {
                 self.file = Some(file);
             }
         }
-        self.pace.end();
         Ok(())
     }
 

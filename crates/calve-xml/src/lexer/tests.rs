@@ -346,4 +346,63 @@ proptest! {
     fn any_text_is_read_or_refused(text in "[<>/!?a\"'= &;\\[\\]#x1-]{0,80}|\\PC{0,80}") {
         let _ = events(&text);
     }
+
+    /// What is expected is taken where it stands there, and nothing where it does not.
+    #[test]
+    fn what_is_expected_is_what_comes(
+        body in "(<(a|aa|a{15}|a{16}|\u{e9})>|</(a|aa|a{15}|a{16}|\u{e9})( ?)>|<a b='1'>|<a/>|[a &;\\]>\r\n]{0,3}|&lt;){0,6}",
+        name in "a|aa|a{15}|a{16}|\u{e9}",
+        is_near_end in any::<bool>(),
+    ) {
+        let padding = if is_near_end { "" } else { "                " };
+        let text = format!("<r>{body}{padding}");
+        let name = TagName::new(&name);
+        let mut before = Lexer::new(&text);
+        before.next_event().unwrap();
+
+        let (mut expecting, mut other) = (before.clone(), before.clone());
+        let open = format!("<{}>", name.as_str());
+        let has_start = text[3..].starts_with(&open);
+        let is_taken = expecting.take_start(&name);
+        prop_assert!(!is_taken || has_start);
+        prop_assert!(is_taken || !has_start || is_near_end);
+        if is_taken {
+            other.next_event().unwrap();
+        }
+        prop_assert!(is_same(&expecting, &other));
+
+        let (mut expecting, mut other) = (before.clone(), before);
+        let value = expecting.take_value(&name);
+        let events = [other.next_event(), other.next_event()];
+        let end = match events[1] {
+            Ok(Event::Text(_)) => Some(other.next_event()),
+            _ => None,
+        };
+        let close = format!("</{}>", name.as_str());
+        let is_whole = has_start
+            && matches!(end.as_ref().unwrap_or(&events[1]), Ok(Event::End(_)))
+            && text[..other.offset()].ends_with(&close);
+        prop_assert_eq!(value.is_some(), is_whole && (value.is_some() || !is_near_end));
+        if let Some(value) = value {
+            let raw = match events[1] {
+                Ok(Event::Text(raw)) => raw,
+                _ => "",
+            };
+            prop_assert_eq!(value, raw);
+            prop_assert_eq!(expecting.unescape(value), text::unescape(raw, expecting.entities()));
+            prop_assert!(is_same(&expecting, &other));
+        } else {
+            prop_assert_eq!((expecting.offset(), expecting.depth()), (3, 1));
+        }
+    }
+}
+
+/// Whether two lexers are at the same place.
+fn is_same(one: &Lexer<'_>, other: &Lexer<'_>) -> bool {
+    let open = |lexer: &Lexer<'_>| lexer.path();
+    let attributes = |lexer: &Lexer<'_>| lexer.attributes().len();
+    one.offset() == other.offset()
+        && one.event_start() == other.event_start()
+        && open(one) == open(other)
+        && attributes(one) == attributes(other)
 }

@@ -8,16 +8,17 @@ use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{
-    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
+    ArrowColumnChunk, ArrowColumnWriter, ArrowLeafColumn, ArrowRowGroupWriterFactory,
+    compute_leaves,
 };
 use parquet::basic::Encoding;
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::writer::SerializedFileWriter;
-use rayon::prelude::*;
 
 use crate::{Error, Result, schema};
 
+use super::share::share;
 use super::{Layout, WrittenFile, first_batch};
 
 /// The size of pages before compression. A page and what it is compressed to are to stay in the cache nearest
@@ -54,8 +55,8 @@ pub(super) struct OpenFile {
     lean_factory: Option<ArrowRowGroupWriterFactory>,
     /// Whether the row group that is being filled is one of those.
     is_lean: bool,
-    /// The row group that is being filled: for each top-level column the writers of its leaves.
-    columns: Vec<Vec<ArrowColumnWriter>>,
+    /// The row group that is being filled: the writers of its leaves.
+    columns: Vec<ArrowColumnWriter>,
     group_rows: usize,
     rows: u64,
     row_groups: usize,
@@ -103,7 +104,7 @@ impl OpenFile {
 
     /// What waits in memory, in bytes.
     pub(super) fn waiting(&self) -> usize {
-        let writers = self.columns.iter().flatten();
+        let writers = self.columns.iter();
         writers
             .map(ArrowColumnWriter::get_estimated_total_bytes)
             .sum()
@@ -128,7 +129,7 @@ impl OpenFile {
         }
         let fields = self.schema.fields();
         match pool {
-            Some(pool) => pool.install(|| encode_in_parallel(&mut self.columns, fields, &batch)),
+            Some(pool) => encode_shared(pool, &mut self.columns, fields, &batch),
             None => encode(&mut self.columns, fields, &batch),
         }
         .map_err(failed)?;
@@ -140,7 +141,7 @@ impl OpenFile {
         Ok(())
     }
 
-    fn new_row_group(&mut self) -> Result<Vec<Vec<ArrowColumnWriter>>, ParquetError> {
+    fn new_row_group(&mut self) -> Result<Vec<ArrowColumnWriter>, ParquetError> {
         let factory = if self.is_lean {
             match &mut self.lean_factory {
                 Some(factory) => factory,
@@ -149,27 +150,20 @@ impl OpenFile {
         } else {
             &self.factory
         };
-        let mut writers = column_writers(factory, self.row_groups, &self.schema)?.into_iter();
-        let fields = self.schema.fields().iter();
-        Ok(fields
-            .map(|field| writers.by_ref().take(leaves(field)).collect())
-            .collect())
+        column_writers(factory, self.row_groups, &self.schema)
     }
 
     /// Ends the row group that is being filled, so that nothing waits in memory.
     pub(super) fn close_row_group(&mut self, pool: Option<&rayon::ThreadPool>) -> Result<()> {
         let number = self.number;
         let failed = |source| Error::WriteParquet { number, source };
-        let writers: Vec<ArrowColumnWriter> = std::mem::take(&mut self.columns)
-            .into_iter()
-            .flatten()
-            .collect();
+        let writers = std::mem::take(&mut self.columns);
         if self.group_rows == 0 {
             return Ok(());
         }
         let close = ArrowColumnWriter::close;
         let chunks: Result<Vec<ArrowColumnChunk>, ParquetError> = match pool {
-            Some(pool) => pool.install(|| writers.into_par_iter().map(close).collect()),
+            Some(pool) => share(pool, writers, close).into_iter().collect(),
             None => writers.into_iter().map(close).collect(),
         };
         let chunks = chunks.map_err(failed)?;
@@ -204,41 +198,44 @@ impl OpenFile {
 
 /// Encodes the columns of a batch one after another.
 fn encode(
-    columns: &mut [Vec<ArrowColumnWriter>],
+    columns: &mut [ArrowColumnWriter],
     fields: &[FieldRef],
     batch: &RecordBatch,
 ) -> Result<(), ParquetError> {
-    for ((writers, field), array) in columns.iter_mut().zip(fields).zip(batch.columns()) {
-        for (writer, leaf) in writers.iter_mut().zip(compute_leaves(field, array)?) {
-            writer.write(&leaf)?;
+    let mut columns = columns.iter_mut();
+    for (field, array) in fields.iter().zip(batch.columns()) {
+        for leaf in compute_leaves(field, array)? {
+            if let Some(writer) = columns.next() {
+                writer.write(&leaf)?;
+            }
         }
     }
     Ok(())
 }
 
-/// Encodes the columns of a batch, each in a task of its own, and in it each leaf.
-fn encode_in_parallel(
-    columns: &mut [Vec<ArrowColumnWriter>],
+/// Encodes the columns of a batch with the help of idle threads.
+fn encode_shared(
+    pool: &rayon::ThreadPool,
+    columns: &mut Vec<ArrowColumnWriter>,
     fields: &[FieldRef],
     batch: &RecordBatch,
 ) -> Result<(), ParquetError> {
-    let columns = columns.par_iter_mut().zip(fields).zip(batch.columns());
-    columns.try_for_each(|((writers, field), array)| {
-        let leaves = compute_leaves(field, array)?;
-        let leaves = writers.par_iter_mut().zip(leaves);
-        leaves.try_for_each(|(writer, leaf)| writer.write(&leaf))
-    })
-}
-
-/// How many columns of Parquet a field has.
-fn leaves(field: &FieldRef) -> usize {
-    use arrow::datatypes::DataType;
-    match field.data_type() {
-        DataType::Struct(children) => children.iter().map(leaves).sum(),
-        DataType::List(item) => leaves(item),
-        DataType::Map(entries, _) => leaves(entries),
-        _ => 1,
-    }
+    let arrays = batch.columns().iter().map(Arc::clone);
+    let arrays = fields.iter().map(Arc::clone).zip(arrays).collect();
+    let leaves = share(pool, arrays, |(field, array)| {
+        compute_leaves(&field, &array)
+    });
+    let leaves: Vec<Vec<ArrowLeafColumn>> = leaves.into_iter().collect::<Result<_, _>>()?;
+    let writers = columns
+        .drain(..)
+        .zip(leaves.into_iter().flatten())
+        .collect();
+    let write = |(mut writer, leaf): (ArrowColumnWriter, ArrowLeafColumn)| {
+        writer.write(&leaf).map(|()| writer)
+    };
+    let written = share(pool, writers, write);
+    *columns = written.into_iter().collect::<Result<_, _>>()?;
+    Ok(())
 }
 
 /// Makes the writers of a row group. Parquet's code for it needs much of the stack for each level of the
