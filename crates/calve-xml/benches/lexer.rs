@@ -76,7 +76,8 @@ fn rows(text: &'static str, row_tag: &str, pool: Option<&rayon::ThreadPool>) -> 
 }
 
 fn benches(criterion: &mut Criterion) {
-    let builder = rayon::ThreadPoolBuilder::new().num_threads(2);
+    // Beside the calling thread.
+    let builder = rayon::ThreadPoolBuilder::new().num_threads(1);
     let pool = builder.build().unwrap();
     for (shape, row_tag, text) in [
         ("orders", "order", xml::orders(BYTES, 1)),

@@ -137,7 +137,8 @@ impl Convert {
         self.run_by_document(inputs, None, |_, batch| consume(batch))
     }
 
-    /// Reads the documents on the threads of a pool.
+    /// Reads the documents on the calling thread and on those of a pool, which has one thread less than there are cores to be
+    /// used.
     ///
     /// # Errors
     /// As [`Convert::run`].

@@ -181,7 +181,7 @@ impl InferSchema {
         self.read(inputs, None)
     }
 
-    /// Reads the documents on the threads of a pool. A sample is read on the calling thread.
+    /// Reads the documents on the calling thread and on those of a pool. A sample is read on the calling thread alone.
     ///
     /// # Errors
     /// As [`InferSchema::run`].

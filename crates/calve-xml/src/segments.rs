@@ -9,7 +9,7 @@
 mod cut;
 mod join;
 
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
 use std::sync::{Mutex, PoisonError};
 
 use crate::input::Input;
@@ -24,12 +24,9 @@ pub use crate::rows::Fault;
 use cut::{Cut, Cutter, Guess};
 use join::{Join, Outcome};
 
-/// How large segments are on one thread, if nothing else is said: a segment and what is made of it are to stay in the
-/// caches nearest to a core.
+/// How large segments are, if nothing else is said: a segment and what is made of it are to stay in the caches nearest to a
+/// core.
 pub const DEFAULT_SEGMENT_BYTES: usize = 1024 * 1024;
-
-/// How large they are on several threads: handing them on costs time as well.
-pub const SHARED_SEGMENT_BYTES: usize = 2 * 1024 * 1024;
 
 /// What reading rows did.
 #[derive(Debug, Default, Clone, PartialEq, Eq, serde::Serialize)]
@@ -71,7 +68,8 @@ impl<'a> ReadRows<'a> {
         }
     }
 
-    /// Reads on the pool's threads; documents are then decompressed and cut on one of their own.
+    /// Reads on the pool's threads, and on the calling one whenever it would wait for them: for all of a machine's cores, the
+    /// pool has one thread less. Documents are decompressed and cut on yet another.
     pub fn with_pool(mut self, pool: &'a rayon::ThreadPool) -> Self {
         self.pool = Some(pool);
         self
@@ -107,20 +105,13 @@ impl<'a> ReadRows<'a> {
             inputs.into_iter(),
             self.options,
             &row_tag,
-            self.segment_bytes.unwrap_or_else(|| self.default_bytes()),
+            self.segment_bytes.unwrap_or(DEFAULT_SEGMENT_BYTES),
             &guess,
         );
         let join = Join::new(self.options, &row_tag, &guess, &readers, consume);
         match self.pool {
             None => serially(cutter, join),
             Some(pool) => self.in_parallel(pool, cutter, join),
-        }
-    }
-
-    fn default_bytes(&self) -> usize {
-        match self.pool {
-            Some(pool) if pool.current_num_threads() > 1 => SHARED_SEGMENT_BYTES,
-            _ => DEFAULT_SEGMENT_BYTES,
         }
     }
 
@@ -142,22 +133,36 @@ impl<'a> ReadRows<'a> {
         let window = pool.current_num_threads() + 1;
         let (pending, arrived) = mpsc::sync_channel::<Result<Receiver<Outcome<R::Output>>>>(window);
         let (give_back, given_back) = mpsc::channel::<Vec<u8>>();
+        let (to_read, unread) = mpsc::channel::<(Cut, SyncSender<Outcome<R::Output>>)>();
+        let unread = Mutex::new(unread);
+        // Reads the next segment that nobody has begun; gives whether there was one.
+        let read_one = || {
+            let unread = unread.lock().unwrap_or_else(PoisonError::into_inner);
+            let next = unread.try_recv();
+            drop(unread);
+            let Ok((cut, done)) = next else {
+                return false;
+            };
+            // Nobody waits for it any more when the run has ended early.
+            let _ = done.send(speculate(cut, options, row_tag, readers));
+            true
+        };
+        let read_one = &read_one;
         pool.in_place_scope(|workers| {
             std::thread::scope(|threads| {
                 threads.spawn(move || {
                     let spawn = |cut: Cut| {
                         let (done, outcome) = mpsc::sync_channel(1);
-                        workers.spawn(move |_| {
-                            // Nobody waits for it any more when the run has ended early.
-                            let _ = done.send(speculate(cut, options, row_tag, readers));
-                        });
+                        // Whoever reads it is there as long as this thread is.
+                        let _ = to_read.send((cut, done));
+                        workers.spawn(move |_| _ = read_one());
                         outcome
                     };
                     cut_all(&mut cutter, &given_back, &pending, spawn);
                 });
                 for outcome in arrived {
                     // A worker that does not answer has panicked; the scope passes that on.
-                    let Ok(outcome) = outcome?.recv() else {
+                    let Some(outcome) = next(&outcome?, read_one) else {
                         break;
                     };
                     // The cutter may be gone already.
@@ -167,6 +172,17 @@ impl<'a> ReadRows<'a> {
             })
         })?;
         Ok(join.finish())
+    }
+}
+
+/// What is to come next. While it is not there, its segment and others are read, as long as there are any.
+fn next<O>(outcome: &Receiver<O>, read_one: impl Fn() -> bool) -> Option<O> {
+    loop {
+        match outcome.try_recv() {
+            Ok(outcome) => return Some(outcome),
+            Err(TryRecvError::Empty) if read_one() => {}
+            Err(_) => return outcome.recv().ok(),
+        }
     }
 }
 

@@ -162,8 +162,7 @@ impl ParquetSink {
         self
     }
 
-    /// Sets the threads that encode columns while the caller alone cannot keep up with what it is given. Default: always
-    /// the caller.
+    /// Sets the threads that help to encode columns whenever they have nothing else to do. Default: none do.
     #[must_use]
     pub fn with_pool(mut self, pool: Arc<rayon::ThreadPool>) -> Self {
         self.pool = Some(pool);

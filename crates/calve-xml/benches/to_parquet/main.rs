@@ -79,12 +79,13 @@ fn main() {
         .map(|shape| Shape::new(shape.name, shape.row_tag, shape.text(arguments.bytes, 7)))
         .collect();
     let peers = arguments.with_peers.then(peers::Peer::prepare);
-    let two = Arc::new(ThreadPoolBuilder::new().num_threads(2).build().unwrap());
+    // Beside the calling thread.
+    let another = Arc::new(ThreadPoolBuilder::new().num_threads(1).build().unwrap());
     let mut table = Table::new(shapes.iter().map(|shape| shape.name).collect());
     // Everything takes its turn in every round, so that a change of the machine's mood meets all alike.
     for round in 0..arguments.rounds {
         for shape in &shapes {
-            run(shape, &two, &arguments.stages, &mut table);
+            run(shape, &another, &arguments.stages, &mut table);
             if let Some(peers) = &peers {
                 let spent = peers.to_parquet(shape, round == 0);
                 table.add(PEER_ARROW, shape, spent.arrow);
@@ -113,7 +114,7 @@ fn main() {
     ]);
 }
 
-fn run(shape: &Shape, two: &Arc<ThreadPool>, wanted: &[String], table: &mut Table) {
+fn run(shape: &Shape, another: &Arc<ThreadPool>, wanted: &[String], table: &mut Table) {
     let text = &*shape.text;
     let mut stages: [(&'static str, &mut dyn FnMut()); 8] = [
         (QUICK, &mut || _ = black_box(shape::quick_xml_events(text))),
@@ -130,7 +131,7 @@ fn run(shape: &Shape, two: &Arc<ThreadPool>, wanted: &[String], table: &mut Tabl
                 shape.to_parquet(None);
             });
         }),
-        (TWO_CPU, &mut || _ = shape.to_parquet(Some(two))),
+        (TWO_CPU, &mut || _ = shape.to_parquet(Some(another))),
     ];
     for (name, run) in &mut stages {
         if !wanted.is_empty() && !wanted.iter().any(|it| it == name) {

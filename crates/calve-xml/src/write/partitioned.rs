@@ -194,7 +194,7 @@ impl PartitionedSink {
         self
     }
 
-    /// Sets the threads that encode columns. Default: the caller's.
+    /// Sets the threads that help to encode columns whenever they have nothing else to do. Default: none do.
     #[must_use]
     pub fn with_pool(mut self, pool: Arc<rayon::ThreadPool>) -> Self {
         self.pool = Some(pool);

@@ -1,5 +1,6 @@
 //! The documents that are read.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -82,15 +83,14 @@ impl Documents {
     }
 }
 
-/// The threads that parse and encode.
+/// The threads that parse and encode, beside the one that hands the work to them and does its share.
 ///
 /// # Errors
 /// When they cannot be started.
 pub(super) fn pool(context: &Context) -> anyhow::Result<Arc<rayon::ThreadPool>> {
-    let mut builder = rayon::ThreadPoolBuilder::new();
-    if let Some(threads) = context.settings.concurrency {
-        builder = builder.num_threads(threads);
-    }
-    let pool = builder.build();
+    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = context.settings.concurrency.unwrap_or_else(cores);
+    let others = threads.saturating_sub(1).max(1);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(others).build();
     Ok(Arc::new(pool.context("the threads cannot be started")?))
 }
