@@ -245,8 +245,7 @@ impl Struct {
         }
     }
 
-    /// Reads the next child, if it is the one that is expected and has no attributes. The name is then only compared, not
-    /// looked for.
+    /// Reads the next child, if it is the one that is expected. Its name is then only compared, not looked for.
     #[inline]
     fn read_expected(
         &mut self,
@@ -266,7 +265,7 @@ impl Struct {
             let text = reading.lexer.unescape(raw);
             column.store(slot, &text, start, reading);
         } else {
-            if !reading.lexer.take_start(name) {
+            if !reading.lexer.take_start(name)? {
                 return Ok(false);
             }
             self.elements.advance();

@@ -176,7 +176,7 @@ impl TagName {
     /// Whether the name and `>` are at `at`. It may be told that they are not near the end of the text, and where the
     /// name is empty.
     #[inline]
-    pub(super) fn is_at(&self, bytes: &[u8], at: usize) -> bool {
+    pub(super) fn is_whole_tag(&self, bytes: &[u8], at: usize) -> bool {
         if self.mask != u32::MAX {
             let Some(chunk) = load(bytes, at) else {
                 return false;
@@ -186,6 +186,22 @@ impl TagName {
         let name = self.name.as_bytes();
         let rest = bytes.get(at..).unwrap_or_default();
         !name.is_empty() && rest.starts_with(name) && rest.get(name.len()) == Some(&b'>')
+    }
+
+    /// Whether the name and white space are at `at`. It may be told that they are not where the name is empty.
+    #[inline]
+    pub(super) fn is_before_attributes(&self, bytes: &[u8], at: usize) -> bool {
+        let name = self.name.as_bytes();
+        let is_white = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+        bytes.get(at + name.len()).is_some_and(is_white)
+            && !name.is_empty()
+            && match load(bytes, at) {
+                Some(chunk) if self.mask != u32::MAX => {
+                    let same = bits(chunk.simd_eq(u8x16::new(self.chunk)));
+                    same & (self.mask >> 1) == self.mask >> 1
+                }
+                _ => bytes[at..].starts_with(name),
+            }
     }
 }
 
