@@ -63,13 +63,17 @@ fn what_appeared_is_copied() {
     assert_eq!(proof["equal"], json!(true), "{proof:#}");
 }
 
-/// The files of a partition, sorted.
-fn files_of(lake: &str, year: u32, element: &str) -> Vec<PathBuf> {
-    let folder = format!("{lake}/YEAR={year}/ELEMENT={element}");
+/// The files of a folder, sorted.
+pub(crate) fn files_in(folder: &Path) -> Vec<PathBuf> {
     let entries = fs_err::read_dir(folder).unwrap();
     let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
+}
+
+/// The files of a partition, sorted.
+fn files_of(lake: &str, year: u32, element: &str) -> Vec<PathBuf> {
+    files_in(Path::new(&format!("{lake}/YEAR={year}/ELEMENT={element}")))
 }
 
 /// Of the last year, one file is another, and one is gone.

@@ -3,17 +3,19 @@
 //!
 //! Not a part of the ordinary tests: it needs Java, half a gigabyte of packages, and a minute.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
 use calve::arrow::array::{ArrayRef, TimestampMillisecondArray};
 use calve::base::{Properties, TableIdent};
 use calve::table::metadata_tables::MetadataTable;
+use calve_testkit::lakes::copy_folder;
 use calve_testkit::type_names::spark_columns;
 use calve_testkit::{lakes, python};
 use serde_json::{Value, json};
 
+use crate::ctas_update::files_in;
 use crate::support::{Sandbox, fixture, ghcn};
 
 const METADATA_TABLES: [&str; 7] = [
@@ -71,6 +73,15 @@ const QUERIES: &[(&str, &str)] = &[
         "SELECT make FROM {table} WHERE county = 'King'",
     ),
     ("db.columnar", "SELECT * FROM {table}"),
+    (
+        "noaa.updated",
+        "SELECT YEAR, ELEMENT, count(*) AS n, sum(DATA_VALUE) AS total, min(ID) AS low, max(DATE) AS high, \
+         count(M_FLAG) AS m, count(OBS_TIME) AS o FROM {table} GROUP BY YEAR, ELEMENT",
+    ),
+    (
+        "noaa.updated",
+        "SELECT * FROM {table} WHERE YEAR = 2023 AND ELEMENT = 'PRCP' AND DATA_VALUE > 200",
+    ),
 ];
 
 /// Tables of each kind, which Java appends to and rewrites.
@@ -85,6 +96,7 @@ const CHANGED: &[&str] = &[
     "db.swapped",
     "db.copied",
     "db.columnar",
+    "noaa.updated",
 ];
 
 /// Rows of a nested document, behind those that the table has.
@@ -108,6 +120,39 @@ fn make_copied(sandbox: &Sandbox) {
     let least = "row-group-copy.min-row-group-bytes=1";
     let report = sandbox.json(&["compact", "db.copied", "--option", least]);
     assert_eq!(report["copied_data_files_count"], 6, "{report:#}");
+}
+
+/// A copy whose lake went on changing: a partition appeared, a file is another, and one is gone, so that a batch was copied
+/// and one was done anew.
+fn make_updated(sandbox: &Sandbox) {
+    let lake = sandbox.path().join("ghcn");
+    copy_folder(Path::new(&ghcn()), &lake);
+    let update = [
+        "ctas",
+        "ghcn",
+        "--table",
+        "noaa.updated",
+        "--batch-by",
+        "YEAR",
+        "--update",
+        "--on-changed",
+        "replace",
+        "--on-deleted",
+        "remove",
+    ];
+    sandbox.json(&update);
+    let year = |year: u32| lake.join(format!("YEAR={year}/ELEMENT=PRCP"));
+    let (changed, other) = (year(2023), lake.join("YEAR=2023/ELEMENT=SNOW"));
+    let files = [files_in(&changed), files_in(&other)];
+    fs_err::copy(&files[1][0], &files[0][0]).unwrap();
+    fs_err::remove_file(&files[0][1]).unwrap();
+    copy_folder(&changed, &year(2030));
+    let report = sandbox.json(&update);
+    let counts = ["replaced_files_count", "removed_files_count"].map(|key| &report[key]);
+    assert_eq!(counts, [&json!(1), &json!(1)], "{report:#}");
+    assert_eq!(report["batches"], json!(2), "{report:#}");
+    let proof = ["verify", "ghcn", "--table", "noaa.updated"];
+    sandbox.json(&[&proof[..], &["--level", "rows"]].concat());
 }
 
 /// ORC of many types, in two files.
@@ -181,6 +226,7 @@ fn make_migrated(sandbox: &Sandbox) {
     }
     run(&["compact", "db.compacted"]);
     make_copied(sandbox);
+    make_updated(sandbox);
     let lake = sandbox.path().join("orc").display().to_string();
     python::run(WRITE_ORC, &[&lake]);
     run(&["ctas", "orc", "--format", "orc", "--table", "db.columnar"]);
