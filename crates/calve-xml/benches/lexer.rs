@@ -61,10 +61,7 @@ impl RowReader for Walk {
 /// Counts the rows of a document.
 fn rows(text: &'static str, row_tag: &str, pool: Option<&rayon::ThreadPool>) -> u64 {
     let options = XmlOptions::new(row_tag);
-    let mut reading = ReadRows::new(&options);
-    if let Some(pool) = pool {
-        reading = reading.with_pool(pool);
-    }
+    let reading = ReadRows::new(&options).with_pool(pool);
     let input = Input::new("bench", Cursor::new(text));
     let mut rows = 0;
     let consume = |_, output| {

@@ -90,10 +90,9 @@ fn convert(shape: &'static Shape, megabytes: u64, threads: u64, row_megabytes: u
         Arc::new(pool.unwrap())
     });
     let open = |_| -> std::io::Result<Box<dyn Write + Send>> { Ok(Box::new(std::io::sink())) };
-    let mut sink = ParquetSink::new(Arc::clone(convert.schema()), open).with_codec(Codec::Snappy);
-    if let Some(pool) = &pool {
-        sink = sink.with_pool(Arc::clone(pool));
-    }
+    let mut sink = ParquetSink::new(Arc::clone(convert.schema()), open)
+        .with_codec(Codec::Snappy)
+        .with_pool(pool.clone());
     let document = shape.stream(megabytes * 1_000_000, 7);
     let mut inputs = vec![Ok(Input::new("document", document))];
     if row_megabytes > 0 {
@@ -106,12 +105,9 @@ fn convert(shape: &'static Shape, megabytes: u64, threads: u64, row_megabytes: u
         let row = Cursor::new(before).chain(text).chain(Cursor::new(after));
         inputs.push(Ok(Input::new("large row", row)));
     }
-    let consume = |batch| sink.write(batch);
-    let report = match &pool {
-        Some(pool) => convert.run_on(inputs, pool, consume),
-        None => convert.run(inputs, consume),
-    }
-    .unwrap();
+    let report = convert
+        .run_by_document(inputs, pool.as_deref(), |_, batch| sink.write(batch))
+        .unwrap();
     assert_eq!(report.corrupt_rows, 0);
     sink.finish().unwrap();
     let status = fs_err::read_to_string("/proc/self/status").unwrap();

@@ -213,10 +213,9 @@ impl Convert {
         I: IntoIterator<Item = Result<Input>>,
         I::IntoIter: Send,
     {
-        let mut rows = ReadRows::new(&self.options).with_segment_bytes(self.segment_bytes);
-        if let Some(pool) = pool {
-            rows = rows.with_pool(pool);
-        }
+        let rows = ReadRows::new(&self.options)
+            .with_segment_bytes(self.segment_bytes)
+            .with_pool(pool);
         let keeps_rejects = self.rejects.is_some();
         let mut report = Report::default();
         let mut rejects = self.rejects.take();

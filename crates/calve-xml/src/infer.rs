@@ -185,12 +185,16 @@ impl InferSchema {
     ///
     /// # Errors
     /// As [`InferSchema::run`].
-    pub fn run_on<I>(&self, inputs: I, pool: &rayon::ThreadPool) -> Result<Inferred>
+    pub fn run_on<'p, I>(
+        &self,
+        inputs: I,
+        pool: impl Into<Option<&'p rayon::ThreadPool>>,
+    ) -> Result<Inferred>
     where
         I: IntoIterator<Item = Result<Input>>,
         I::IntoIter: Send,
     {
-        let pool = self.sample_rows.is_none().then_some(pool);
+        let pool = pool.into().filter(|_| self.sample_rows.is_none());
         self.read(inputs, pool)
     }
 
@@ -213,10 +217,9 @@ impl InferSchema {
             (self.sample_rows, self.sampling),
             self.choices != Choices::None,
         );
-        let mut rows = ReadRows::new(&self.options).with_segment_bytes(self.segment_bytes);
-        if let Some(pool) = pool {
-            rows = rows.with_pool(pool);
-        }
+        let rows = ReadRows::new(&self.options)
+            .with_segment_bytes(self.segment_bytes)
+            .with_pool(pool);
         let mut all = Seen::default();
         let mut files = 0;
         let run = rows.run(

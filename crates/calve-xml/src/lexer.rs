@@ -324,7 +324,6 @@ impl<'a> Lexer<'a> {
             self.attributes.clear();
             (name_end, name_end + 1)
         } else if name.is_before_attributes(self.bytes, name_start) {
-            self.event_start = start;
             self.attributes.clear();
             let (is_empty, attributes_end, end) = self.read_attributes(name_end)?;
             self.end_is_due = is_empty;

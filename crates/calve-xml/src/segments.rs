@@ -70,8 +70,8 @@ impl<'a> ReadRows<'a> {
 
     /// Reads on the pool's threads, and on the calling one whenever it would wait for them: for all of a machine's cores, the
     /// pool has one thread less. Documents are decompressed and cut on yet another.
-    pub fn with_pool(mut self, pool: &'a rayon::ThreadPool) -> Self {
-        self.pool = Some(pool);
+    pub fn with_pool(mut self, pool: impl Into<Option<&'a rayon::ThreadPool>>) -> Self {
+        self.pool = pool.into();
         self
     }
 

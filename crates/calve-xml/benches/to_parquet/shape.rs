@@ -98,16 +98,13 @@ impl Shape {
             Ok(Box::new(Count(Arc::clone(&count))))
         };
         let schema = Arc::clone(convert.schema());
-        let mut sink = ParquetSink::new(schema, open).with_codec(Codec::Snappy);
-        if let Some(pool) = pool {
-            sink = sink.with_pool(Arc::clone(pool));
-        }
-        let consume = |batch| sink.write(batch);
-        match pool {
-            Some(pool) => convert.run_on([Ok(self.input())], pool, consume),
-            None => convert.run([Ok(self.input())], consume),
-        }
-        .unwrap();
+        let mut sink = ParquetSink::new(schema, open)
+            .with_codec(Codec::Snappy)
+            .with_pool(pool.cloned());
+        let pool = pool.map(|pool| &**pool);
+        convert
+            .run_by_document([Ok(self.input())], pool, |_, batch| sink.write(batch))
+            .unwrap();
         sink.finish().unwrap();
         bytes.load(Ordering::Relaxed)
     }

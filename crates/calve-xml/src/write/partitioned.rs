@@ -196,8 +196,8 @@ impl PartitionedSink {
 
     /// Sets the threads that help to encode columns whenever they have nothing else to do. Default: none do.
     #[must_use]
-    pub fn with_pool(mut self, pool: Arc<rayon::ThreadPool>) -> Self {
-        self.pool = Some(pool);
+    pub fn with_pool(mut self, pool: impl Into<Option<Arc<rayon::ThreadPool>>>) -> Self {
+        self.pool = pool.into();
         self
     }
 

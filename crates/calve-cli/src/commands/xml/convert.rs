@@ -95,12 +95,11 @@ pub(crate) async fn convert(
     };
     let pool = pool(context)?;
     let rows = {
-        let (settings, documents, pool) =
-            (Arc::clone(&settings), documents.clone(), Arc::clone(&pool));
+        let (settings, documents, pool) = (Arc::clone(&settings), documents.clone(), pool.clone());
         tokio::task::spawn_blocking(move || {
             let inputs = documents.open();
             decide(&settings, contract, || {
-                settings.xml.inference.run_on(inputs, &pool)
+                settings.xml.inference.run_on(inputs, pool.as_deref())
             })
         })
         .await?
@@ -177,7 +176,7 @@ struct Job {
     documents: Documents,
     rows: RowSchema,
     shape: Shape,
-    pool: Arc<rayon::ThreadPool>,
+    pool: Option<Arc<rayon::ThreadPool>>,
 }
 
 impl Job {
@@ -186,7 +185,7 @@ impl Job {
         settings: Arc<XmlConvertSettings>,
         documents: Documents,
         rows: RowSchema,
-        pool: Arc<rayon::ThreadPool>,
+        pool: Option<Arc<rayon::ThreadPool>>,
     ) -> anyhow::Result<Self> {
         if !rows.drift.is_empty() {
             let widened = counted(rows.drift.len() as u64, "difference");
@@ -274,7 +273,7 @@ impl Job {
         let writers = BlockingWriters::new(&self.documents.storage, Handle::current());
         let theirs = writers.clone();
         let converted = tokio::task::spawn_blocking(move || {
-            let mut sinks = Sinks::new(&layout, self.shape.schema(), &theirs, &self.pool)?;
+            let mut sinks = Sinks::new(&layout, self.shape.schema(), &theirs, self.pool.as_ref())?;
             let mut outcome = self.run(|document, batch| sinks.write(document, batch))?;
             let written = sinks.finish()?;
             outcome.files = written.files;
@@ -355,7 +354,7 @@ impl Job {
         }
         let mut nulled = Nulled::default();
         let inputs = self.documents.open();
-        let report = convert.run_by_document(inputs, Some(&self.pool), |document, batch| {
+        let report = convert.run_by_document(inputs, self.pool.as_deref(), |document, batch| {
             consume(document, self.shape.apply(batch, &mut nulled)?)
         });
         self.documents.finished();

@@ -67,7 +67,7 @@ impl Sinks {
         layout: &Layout,
         schema: &SchemaRef,
         writers: &BlockingWriters,
-        pool: &Arc<rayon::ThreadPool>,
+        pool: Option<&Arc<rayon::ThreadPool>>,
     ) -> anyhow::Result<Self> {
         if !layout.partition_by.is_empty() {
             let sink = layout.partitioned(schema, writers, pool)?;
@@ -134,14 +134,14 @@ impl Layout {
         &self,
         schema: &SchemaRef,
         writers: &BlockingWriters,
-        pool: &Arc<rayon::ThreadPool>,
+        pool: Option<&Arc<rayon::ThreadPool>>,
     ) -> ParquetSink {
         let (layout, writers) = (self.clone(), writers.clone());
         let mut sink = ParquetSink::new(Arc::clone(schema), move |number| {
             Ok(Box::new(writers.begin(layout.file(number))))
         })
         .with_codec(self.codec)
-        .with_pool(Arc::clone(pool));
+        .with_pool(pool.cloned());
         if let Some(bytes) = self.row_group_bytes {
             sink = sink.with_row_group_bytes(usize::try_from(bytes).unwrap_or(usize::MAX));
         }
@@ -155,7 +155,7 @@ impl Layout {
         &self,
         schema: &SchemaRef,
         writers: &BlockingWriters,
-        pool: &Arc<rayon::ThreadPool>,
+        pool: Option<&Arc<rayon::ThreadPool>>,
     ) -> anyhow::Result<PartitionedSink> {
         if self.is_one_file() {
             anyhow::bail!(
@@ -170,7 +170,7 @@ impl Layout {
         };
         let mut sink = PartitionedSink::new(schema, &self.partition_by, open)?
             .with_codec(self.codec)
-            .with_pool(Arc::clone(pool));
+            .with_pool(pool.cloned());
         if let Some(bytes) = self.row_group_bytes {
             sink = sink.with_row_group_bytes(usize::try_from(bytes).unwrap_or(usize::MAX));
         }

@@ -80,7 +80,8 @@ async fn read(
 ) -> anyhow::Result<Inferred> {
     let pool = pool(context)?;
     let inputs = documents.open();
-    let inferred = tokio::task::spawn_blocking(move || inference.run_on(inputs, &pool)).await?;
+    let inferred =
+        tokio::task::spawn_blocking(move || inference.run_on(inputs, pool.as_deref())).await?;
     documents.finished();
     Ok(inferred?)
 }

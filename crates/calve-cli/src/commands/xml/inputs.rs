@@ -83,14 +83,18 @@ impl Documents {
     }
 }
 
-/// The threads that parse and encode, beside the one that hands the work to them and does its share.
+/// The threads that parse and encode, beside the one that hands the work to them and does its share; none where it is to do
+/// all of it.
 ///
 /// # Errors
 /// When they cannot be started.
-pub(super) fn pool(context: &Context) -> anyhow::Result<Arc<rayon::ThreadPool>> {
+pub(super) fn pool(context: &Context) -> anyhow::Result<Option<Arc<rayon::ThreadPool>>> {
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = context.settings.concurrency.unwrap_or_else(cores);
-    let others = threads.saturating_sub(1).max(1);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(others).build();
-    Ok(Arc::new(pool.context("the threads cannot be started")?))
+    if threads <= 1 {
+        return Ok(None);
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads - 1);
+    let pool = pool.build().context("the threads cannot be started")?;
+    Ok(Some(Arc::new(pool)))
 }
