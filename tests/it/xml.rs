@@ -758,3 +758,61 @@ fn keys_stay_when_a_document_is_added() {
     assert_ne!(before[0]["id"], before[1]["id"]);
     assert_eq!(after.as_array().unwrap().len(), 3);
 }
+
+/// Infers and converts a document by a row tag, and looks for words in what both tell.
+#[track_caller]
+fn check_told(sandbox: &Sandbox, text: &str, row_tag: &str, code: i32, expected: &str) {
+    sandbox.write("a.xml", text.as_bytes());
+    let infer = ["xml", "infer", "a.xml", "--row-tag", row_tag];
+    let convert = ["--out", "out.parquet", "--schema", "schema.ddl"];
+    let convert = [&["xml", "convert"], &infer[2..], &convert].concat();
+    for arguments in [&infer[..], &convert] {
+        let told = sandbox.run(arguments);
+        assert!(told.starts_with(&format!("exit {code}\n")), "{told}");
+        assert!(told.contains(expected), "{told}");
+    }
+}
+
+/// What makes rows go missing without one of them being bad.
+#[test]
+fn what_hides_rows_is_told() {
+    let sandbox = Sandbox::new();
+    sandbox.write("schema.ddl", b"a BIGINT");
+    let row = "<r><row><a>1</a></row>";
+    let whole = format!("{row}</r>");
+    check_told(&sandbox, &whole, "row", 0, "rows");
+    check_told(&sandbox, &whole, "/r/row", 0, "rows");
+    let none = "warning: no row was found";
+    check_told(&sandbox, &whole, "rwo", 0, none);
+    check_told(&sandbox, "<r/>", "row", 0, none);
+    check_told(&sandbox, row, "row", 1, "`<r>` is not closed");
+    for damage in ["<!-- <row><a>2</a></row></r>", "<x></y></r>", "&foo;</r>"] {
+        let text = format!("{row}{damage}");
+        check_told(&sandbox, &text, "row", 1, "between rows not well-formed");
+        check_told(&sandbox, &text, "row", 1, "a.xml: line 1, byte");
+    }
+    for (row_tag, wrong) in [("", ""), ("<row>", "<row>"), ("r//row", ""), ("*/row", "*")] {
+        let problem = format!("row tag `{row_tag}`: `{wrong}` is no name of an element");
+        check_told(&sandbox, &whole, row_tag, 2, &problem);
+    }
+}
+
+#[test]
+fn flags_of_files_and_of_tables_do_not_mix() {
+    let sandbox = sandbox();
+    let convert = ["xml", "convert", "in", "--row-tag", "metadata"];
+    for (target, flag) in [
+        ("--table", ["--relationalize", "root"]),
+        ("--table", ["--compression", "snappy"]),
+        ("--table", ["--row-group-size", "1MiB"]),
+        ("--table", ["--file-size", "1MiB"]),
+        ("--table", ["--register", "db.x"]),
+        ("--out", ["--location", "there"]),
+        ("--out", ["--property", "a=b"]),
+    ] {
+        let told = sandbox.run(&[&convert[..], &[target, "db.x"], &flag].concat());
+        assert!(told.starts_with("exit 2\n"), "{told}");
+        assert!(told.contains("cannot be used with"), "{told}");
+        assert!(told.contains(flag[0]), "{told}");
+    }
+}

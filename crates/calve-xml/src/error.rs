@@ -204,7 +204,7 @@ pub enum Error {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A row tag does not name one element of an XML Schema.
+    /// A row tag has something that is no name, or does not name one element of an XML Schema.
     #[error("row tag `{row_tag}`: {problem}")]
     RowTag {
         /// The row tag.
@@ -389,6 +389,11 @@ impl Failure for Error {
                 "names may hold data, or the row tag may be wrong; a schema that you give has no such limit"
                     .to_owned(),
             ),
+            Self::RowTag { .. } => Some(
+                "write the name of the rows' element, such as `book`, or its path from the root, such as \
+                 `response/row/row`"
+                    .to_owned(),
+            ),
             Self::SamplingRatio { .. } => Some("write a number above 0 and up to 1".to_owned()),
             Self::RowTooLarge { .. } => {
                 Some("choose a smaller element as the row, or raise the limit of rows".to_owned())
@@ -398,7 +403,7 @@ impl Failure for Error {
                 Some("name the encoding by option".to_owned())
             }
             Self::SchemaText { .. } | Self::Column { .. } | Self::Arrow { .. } => None,
-            Self::Xsd { .. } | Self::XsdLoad { .. } | Self::RowTag { .. } => None,
+            Self::Xsd { .. } | Self::XsdLoad { .. } => None,
             Self::TooManyColumns { .. } => Some("choose a smaller element as the row".to_owned()),
             Self::NotValidatable { .. } => {
                 Some("take these constructs out of the schema, or read without validation".to_owned())

@@ -95,7 +95,7 @@ impl<'a> ReadRows<'a> {
         F: Fn() -> Result<R> + Sync,
         C: FnMut(usize, R::Output) -> Result<()>,
     {
-        let row_tag = RowTag::new(self.options);
+        let row_tag = RowTag::new(self.options)?;
         let guess = Mutex::default();
         let readers = Readers {
             make: &make_reader,

@@ -166,8 +166,7 @@ pub(crate) struct XmlConvertFlags {
     #[arg(
         long,
         value_name = "TABLE",
-        requires = "out",
-        conflicts_with = "relationalize"
+        conflicts_with_all = ["table", "relationalize"]
     )]
     pub(crate) register: Option<String>,
     /// The schema of the rows: Spark's or Glue's JSON, or Spark's DDL text, in a file
@@ -189,32 +188,32 @@ pub(crate) struct XmlConvertFlags {
     #[arg(long, value_name = "FILE")]
     pub(crate) rejects: Option<PathBuf>,
     /// Turn nested rows into flat tables, the first of which is called ROOT
-    #[arg(long, value_name = "ROOT", requires = "out")]
+    #[arg(long, value_name = "ROOT", conflicts_with = "table")]
     pub(crate) relationalize: Option<String>,
     /// Rename, cast, drop and nest columns as the tuples of this JSON file say
     #[arg(long, value_name = "FILE")]
     pub(crate) mapping: Option<PathBuf>,
     /// How pages are compressed [default: zstd]
-    #[arg(long, value_name = "CODEC", requires = "out")]
+    #[arg(long, value_name = "CODEC", conflicts_with = "table")]
     pub(crate) compression: Option<CompressionFlag>,
     /// The size at which a row group is closed [default: 24MiB]
-    #[arg(long, value_name = "SIZE", requires = "out")]
+    #[arg(long, value_name = "SIZE", conflicts_with = "table")]
     pub(crate) row_group_size: Option<String>,
     /// The size at which a file is closed and the next one begins
-    #[arg(long, value_name = "SIZE", requires = "out")]
+    #[arg(long, value_name = "SIZE", conflicts_with = "table")]
     pub(crate) file_size: Option<String>,
     /// The most files that are open at one time, with `--out` and `--partition-by` [default: 64]
-    #[arg(long, value_name = "N", value_parser = positive, requires_all = ["out", "partition_by"])]
+    #[arg(long, value_name = "N", value_parser = positive, requires = "partition_by", conflicts_with = "table")]
     pub(crate) max_open_files: Option<usize>,
     /// How a new table is partitioned: `year, day(ts), bucket(16, id)`; or the columns whose values are
     /// folders below `--out`: `year, state`
     #[arg(long, value_name = "FIELDS", conflicts_with = "relationalize")]
     pub(crate) partition_by: Option<String>,
     /// Where a new table lies
-    #[arg(long, requires = "table")]
+    #[arg(long, conflicts_with = "out")]
     pub(crate) location: Option<String>,
     /// A property of a new table (repeatable)
-    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, requires = "table")]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, conflicts_with = "out")]
     pub(crate) property: Vec<(String, String)>,
 }
 

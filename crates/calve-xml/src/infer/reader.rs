@@ -209,7 +209,7 @@ impl InferReader {
             };
             open.has_structure = true;
             let node = shape.touch(open.node, field, open.element);
-            if self.wants_all_kinds || !shape.node(node).text.is_string() {
+            if self.wants_kind(node) {
                 let value = attribute.unescape(lexer.entities());
                 let kind = self.kind(&value, open.keeps_spaces);
                 self.seen.shape.add_text(node, kind);
@@ -252,7 +252,7 @@ impl InferReader {
         }
         let field = self.seen.shape.field(open.node, &self.value_tag);
         let node = self.seen.shape.touch(open.node, field, open.element);
-        if self.wants_all_kinds || !self.seen.shape.node(node).text.is_string() {
+        if self.wants_kind(node) {
             let kind = self.kind(&text, open.keeps_spaces);
             self.seen.shape.add_text(node, kind);
         }
@@ -262,7 +262,7 @@ impl InferReader {
     fn close(&mut self, open: &mut Open<'_>) {
         if open.has_structure {
             self.end_text(open);
-        } else if self.wants_all_kinds || !self.seen.shape.node(open.node).text.is_string() {
+        } else if self.wants_kind(open.node) {
             let text = open.text.take().unwrap_or_default();
             let kind = self.kind(&text, open.keeps_spaces);
             self.seen.shape.add_text(open.node, kind);
@@ -272,11 +272,17 @@ impl InferReader {
     /// Ends an element that holds nothing but text.
     #[inline]
     fn close_text<'a>(&mut self, lexer: &Lexer<'a>, raw: &'a str, open: &mut Open<'a>) {
-        // The text of what is a string anyway says nothing.
-        if open.has_structure || !self.seen.shape.node(open.node).text.is_string() {
+        if open.has_structure || self.wants_kind(open.node) {
             open.text = Some(lexer.unescape(raw));
             self.close(open);
         }
+    }
+
+    /// Whether another value of a node tells anything: it does not where the node is a string anyway, unless its other kinds
+    /// are wanted, too.
+    #[inline]
+    fn wants_kind(&self, node: usize) -> bool {
+        self.wants_all_kinds || !self.seen.shape.node(node).text.is_string()
     }
 
     fn kind(&self, text: &str, keeps_spaces: bool) -> Scalar {

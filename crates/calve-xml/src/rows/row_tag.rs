@@ -1,6 +1,8 @@
 use crate::lexer::Lexer;
+use crate::lexer::names::is_name;
 use crate::names::namespace_of;
 use crate::options::{Namespaces, XmlOptions};
+use crate::{Error, Result};
 
 /// Which elements are rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,18 +23,17 @@ struct Step {
     name: String,
 }
 
-/// The names in a row tag: `{urn:a/b}r/row` has two.
+/// The names in a row tag: `{urn:a/b}r/row` has two. A path may begin with `/`.
 pub(crate) fn steps(row_tag: &str) -> impl Iterator<Item = &str> {
     let mut is_namespace = false;
-    let names = row_tag.split(move |character| {
+    row_tag.trim_start_matches('/').split(move |character| {
         is_namespace = match character {
             '{' => true,
             '}' => false,
             _ => is_namespace,
         };
         character == '/' && !is_namespace
-    });
-    names.filter(|name| !name.is_empty())
+    })
 }
 
 impl Step {
@@ -51,14 +52,23 @@ impl Step {
 
 impl RowTag {
     /// Understands `book`, `response/row/row` and `{http://www.w3.org/2005/Atom}entry`.
-    pub(crate) fn new(options: &XmlOptions) -> Self {
+    ///
+    /// # Errors
+    /// When it has something that is no name.
+    pub(crate) fn new(options: &XmlOptions) -> Result<Self> {
         let mut around: Vec<Step> = steps(&options.row_tag).map(Step::new).collect();
+        if let Some(wrong) = around.iter().find(|step| !is_name(&step.name)) {
+            return Err(Error::RowTag {
+                row_tag: options.row_tag.clone(),
+                problem: format!("`{}` is no name of an element", wrong.name),
+            });
+        }
         let name = around.pop().unwrap_or_else(|| Step::new(""));
-        Self {
+        Ok(Self {
             name,
             around: (!around.is_empty()).then_some(around),
             ignores_prefixes: options.namespaces != Namespaces::Keep,
-        }
+        })
     }
 
     /// The row's name as it is expected in the text.

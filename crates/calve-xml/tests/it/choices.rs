@@ -144,16 +144,23 @@ fn choices_do_not_depend_on_the_order_of_rows() {
     let rows = [
         "<row><a>x</a></row>",
         "<row><a>1</a></row>",
+        "<row><a>2.5</a></row>",
         "<row><a><b/></a></row>",
     ];
-    let schemas = [[0, 1, 2], [1, 0, 2], [2, 1, 0], [0, 2, 1]].map(|order| {
-        let text = format!("<r>{}</r>", order.map(|at| rows[at]).concat());
-        inference(Choices::All)
-            .with_segment_bytes(5)
-            .run([Ok(input(text))])
-            .unwrap()
-            .schema
-    });
+    let orders = [[0, 1, 2, 3], [1, 0, 3, 2], [3, 2, 1, 0], [2, 0, 3, 1]];
+    let schemas: Vec<_> = [5, 1_000_000]
+        .into_iter()
+        .flat_map(|bytes| {
+            orders.map(|order| {
+                let text = format!("<r>{}</r>", order.map(|at| rows[at]).concat());
+                inference(Choices::All)
+                    .with_segment_bytes(bytes)
+                    .run([Ok(input(text))])
+                    .unwrap()
+                    .schema
+            })
+        })
+        .collect();
     assert!(schemas.iter().all(|schema| *schema == schemas[0]));
 }
 

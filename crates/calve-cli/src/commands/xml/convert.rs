@@ -45,6 +45,9 @@ struct Outcome {
     /// Those of them that are not in the output.
     dropped_rows: u64,
     rejects: Vec<String>,
+    /// How often something between rows is not well-formed; rows may be missing there.
+    faults: u64,
+    first_faults: Vec<String>,
     input_files: u64,
     input_bytes: u64,
     skipped: Vec<String>,
@@ -126,13 +129,42 @@ fn finish(context: &Context, outcome: &Outcome) -> anyhow::Result<ExitStatus> {
     for note in &outcome.notes {
         context.printer.note(note);
     }
+    let is_whole = outcome.dry_run || warn_of_faults(context, outcome.faults, outcome.rows);
     if outcome.rejected_rows > 0 {
         let rows = counted(outcome.rejected_rows, "row");
         let message = format!("{rows} malformed, not valid or of other types than the schema's");
         context.printer.warning(&message);
         return Ok(ExitStatus::Problem);
     }
-    Ok(ExitStatus::Done)
+    Ok(if is_whole {
+        ExitStatus::Done
+    } else {
+        ExitStatus::Problem
+    })
+}
+
+/// What is not well-formed between rows, the first of it, with its places.
+pub(super) fn faults(reading: &calve::xml::segments::Report) -> Vec<String> {
+    let first = reading.first_faults.iter();
+    first
+        .map(|fault| format!("{}: {}", fault.place, fault.reason))
+        .collect()
+}
+
+/// Warns where documents are not well-formed between rows, or no row was found; gives whether they are well-formed there.
+pub(super) fn warn_of_faults(context: &Context, faults: u64, rows: u64) -> bool {
+    if faults > 0 {
+        let places = counted(faults, "place");
+        context.printer.warning(&format!(
+            "{places} between rows not well-formed: rows may be missing where documents are cut off or damaged"
+        ));
+    }
+    if rows == 0 {
+        context.printer.warning(
+            "no row was found: look whether --row-tag is the name or the path of the rows' element",
+        );
+    }
+    faults == 0
 }
 
 /// Tells the choices that are to match a table's columns what these are.
@@ -364,6 +396,8 @@ impl Job {
             rows: report.rows,
             rejected_rows: report.corrupt_rows + report.dropped_rows,
             dropped_rows: report.dropped_rows,
+            faults: report.reading.faults,
+            first_faults: faults(&report.reading),
             rejects: rejects
                 .map(|reject| format!("{}: {}", reject.place, reject.reason))
                 .collect(),
@@ -415,6 +449,7 @@ impl Render for Outcome {
         }
         section("Differences from the schema", &self.drift, text);
         section("Rejected", &self.rejects, text);
+        section("Not well-formed between rows", &self.first_faults, text);
         section("In no column", &counts(&self.unknown), text);
         section("Rescued", &counts(&self.rescued), text);
     }
@@ -435,7 +470,7 @@ fn counts(paths: &BTreeMap<String, u64>) -> Vec<String> {
 }
 
 /// Writes the first entries of a list below its title, if there are any.
-fn section(title: &str, entries: &[String], text: &mut String) {
+pub(super) fn section(title: &str, entries: &[String], text: &mut String) {
     if entries.is_empty() {
         return;
     }

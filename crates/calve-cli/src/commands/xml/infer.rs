@@ -7,6 +7,7 @@ use calve::xml::schema::spark_json::to_spark_json;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::convert::{faults, section, warn_of_faults};
 use super::entry::from_entry;
 use super::inputs::{Documents, pool};
 use super::schema::write_schema;
@@ -22,6 +23,8 @@ use crate::text_table::{pairs, push_line};
 struct Outcome {
     rows: u64,
     rejected_rows: u64,
+    faults: u64,
+    first_faults: Vec<String>,
     files: u64,
     input_bytes: u64,
     skipped: Vec<String>,
@@ -44,6 +47,7 @@ impl Render for Outcome {
         if self.rejected_rows > 0 {
             push_line(text, format_args!("malformed   {}", self.rejected_rows));
         }
+        section("Not well-formed between rows", &self.first_faults, text);
     }
 }
 
@@ -65,6 +69,7 @@ pub(crate) async fn infer_rows(context: &Context, settings: XmlSettings) -> anyh
     for note in &inferred.notes {
         context.printer.note(&note.to_string());
     }
+    warn_of_faults(context, inferred.reading.faults, inferred.rows);
     Ok(Found {
         schema: resolved(settings.choices.as_ref(), &inferred)?,
         rows: inferred.rows,
@@ -111,6 +116,8 @@ pub(crate) async fn infer(context: &Context, flags: XmlInferFlags) -> anyhow::Re
     let outcome = Outcome {
         rows: inferred.rows,
         rejected_rows: inferred.reading.rejected_rows,
+        faults: inferred.reading.faults,
+        first_faults: faults(&inferred.reading),
         files: documents.count(),
         input_bytes: documents.bytes(),
         skipped: documents.skipped.iter().map(ToString::to_string).collect(),
@@ -127,8 +134,10 @@ pub(crate) async fn infer(context: &Context, flags: XmlInferFlags) -> anyhow::Re
     for note in &outcome.notes {
         context.printer.note(note);
     }
-    if outcome.rejected_rows > 0 {
-        return Ok(ExitStatus::Problem);
-    }
-    Ok(ExitStatus::Done)
+    let is_whole = warn_of_faults(context, outcome.faults, outcome.rows);
+    Ok(if is_whole && outcome.rejected_rows == 0 {
+        ExitStatus::Done
+    } else {
+        ExitStatus::Problem
+    })
 }
