@@ -2,6 +2,9 @@ use std::fmt::Write as _;
 
 use unicode_width::UnicodeWidthStr;
 
+/// How many entries of a list people are shown.
+const SHOWN_ENTRIES: usize = 5;
+
 /// A table of text with aligned columns: a header, a rule, the rows.
 ///
 /// Widths are settled by the rows given to [`TextTable::settle`]; later rows that are wider are
@@ -85,6 +88,21 @@ pub(crate) fn counted(count: u64, noun: &str) -> String {
     match count {
         1 => format!("1 {noun}"),
         count => format!("{count} {noun}s"),
+    }
+}
+
+/// Writes the first entries of a list below its title, if there are any.
+pub(crate) fn section(title: &str, entries: &[String], text: &mut String) {
+    if entries.is_empty() {
+        return;
+    }
+    push_line(text, format_args!("\n{title}:"));
+    for entry in entries.iter().take(SHOWN_ENTRIES) {
+        push_line(text, format_args!("  {entry}"));
+    }
+    if entries.len() > SHOWN_ENTRIES {
+        let rest = entries.len() - SHOWN_ENTRIES;
+        push_line(text, format_args!("  … and {rest} more"));
     }
 }
 

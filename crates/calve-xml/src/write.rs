@@ -175,7 +175,6 @@ impl ParquetSink {
     /// When a file cannot be opened or written, or the batch is not of the sink's schema.
     pub fn write(&mut self, batch: RecordBatch) -> Result<()> {
         let pool = self.pool.clone();
-        let pool = pool.as_deref();
         let mut left = Some(batch).filter(|batch| batch.num_rows() > 0);
         while let Some(batch) = left.take() {
             let mut file = match self.file.take() {
@@ -189,10 +188,10 @@ impl ParquetSink {
             } else {
                 batch
             };
-            file.write(fitting, pool)?;
+            file.write(fitting, pool.as_deref())?;
             let limit = self.layout.file_bytes;
             if limit.is_some_and(|limit| file.bytes() >= limit) {
-                self.written.push(file.close(pool)?);
+                self.written.push(file.close(pool.as_deref())?);
             } else {
                 self.file = Some(file);
             }

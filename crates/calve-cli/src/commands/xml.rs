@@ -5,6 +5,7 @@
 
 mod convert;
 mod entry;
+mod faults;
 mod files;
 mod infer;
 mod inputs;

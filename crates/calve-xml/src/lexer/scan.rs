@@ -142,11 +142,11 @@ pub(super) fn short_blank(bytes: &[u8], at: usize) -> usize {
     }
 }
 
-/// A name as it stands in a tag without attributes, with the `>` behind it, ready to be compared.
+/// The name of an element, ready to be compared with what stands in a tag.
 #[derive(Debug, Clone)]
 pub(crate) struct TagName {
     name: Box<str>,
-    /// The name and `>`, where they are short.
+    /// The name, and the `>` of a tag without attributes, where that is short.
     chunk: [u8; WIDTH],
     /// One bit for each byte of `chunk` that counts; more bits than bytes where none does.
     mask: u32,

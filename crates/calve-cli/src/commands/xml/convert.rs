@@ -18,6 +18,7 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 use super::entry::from_entry;
+use super::faults;
 use super::files::{Layout, OutputFile, Sinks};
 use super::inputs::{Documents, pool};
 use super::register::Target;
@@ -29,10 +30,7 @@ use crate::flags::XmlConvertFlags;
 use crate::printer::Render;
 use crate::settings::{SchemaSettings, XmlConvertSettings, XmlTarget};
 use crate::status::ExitStatus;
-use crate::text_table::{counted, pairs, push_line};
-
-/// How many bad rows people are shown.
-const SHOWN_REJECTS: usize = 5;
+use crate::text_table::{counted, pairs, push_line, section};
 
 /// What a conversion did, or would do.
 #[derive(Debug, Default, Serialize)]
@@ -129,7 +127,7 @@ fn finish(context: &Context, outcome: &Outcome) -> anyhow::Result<ExitStatus> {
     for note in &outcome.notes {
         context.printer.note(note);
     }
-    let is_whole = outcome.dry_run || warn_of_faults(context, outcome.faults, outcome.rows);
+    let is_whole = outcome.dry_run || faults::warn(context, outcome.faults, outcome.rows);
     if outcome.rejected_rows > 0 {
         let rows = counted(outcome.rejected_rows, "row");
         let message = format!("{rows} malformed, not valid or of other types than the schema's");
@@ -141,30 +139,6 @@ fn finish(context: &Context, outcome: &Outcome) -> anyhow::Result<ExitStatus> {
     } else {
         ExitStatus::Problem
     })
-}
-
-/// What is not well-formed between rows, the first of it, with its places.
-pub(super) fn faults(reading: &calve::xml::segments::Report) -> Vec<String> {
-    let first = reading.first_faults.iter();
-    first
-        .map(|fault| format!("{}: {}", fault.place, fault.reason))
-        .collect()
-}
-
-/// Warns where documents are not well-formed between rows, or no row was found; gives whether they are well-formed there.
-pub(super) fn warn_of_faults(context: &Context, faults: u64, rows: u64) -> bool {
-    if faults > 0 {
-        let places = counted(faults, "place");
-        context.printer.warning(&format!(
-            "{places} between rows not well-formed: rows may be missing where documents are cut off or damaged"
-        ));
-    }
-    if rows == 0 {
-        context.printer.warning(
-            "no row was found: look whether --row-tag is the name or the path of the rows' element",
-        );
-    }
-    faults == 0
 }
 
 /// Tells the choices that are to match a table's columns what these are.
@@ -397,7 +371,7 @@ impl Job {
             rejected_rows: report.corrupt_rows + report.dropped_rows,
             dropped_rows: report.dropped_rows,
             faults: report.reading.faults,
-            first_faults: faults(&report.reading),
+            first_faults: faults::texts(&report.reading),
             rejects: rejects
                 .map(|reject| format!("{}: {}", reject.place, reject.reason))
                 .collect(),
@@ -467,19 +441,4 @@ impl Outcome {
 fn counts(paths: &BTreeMap<String, u64>) -> Vec<String> {
     let times = |(path, count): (&String, &u64)| format!("{path} ({count} times)");
     paths.iter().map(times).collect()
-}
-
-/// Writes the first entries of a list below its title, if there are any.
-pub(super) fn section(title: &str, entries: &[String], text: &mut String) {
-    if entries.is_empty() {
-        return;
-    }
-    push_line(text, format_args!("\n{title}:"));
-    for entry in entries.iter().take(SHOWN_REJECTS) {
-        push_line(text, format_args!("  {entry}"));
-    }
-    if entries.len() > SHOWN_REJECTS {
-        let rest = entries.len() - SHOWN_REJECTS;
-        push_line(text, format_args!("  … and {rest} more"));
-    }
 }

@@ -7,8 +7,8 @@ use calve::xml::schema::spark_json::to_spark_json;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::convert::{faults, section, warn_of_faults};
 use super::entry::from_entry;
+use super::faults;
 use super::inputs::{Documents, pool};
 use super::schema::write_schema;
 use crate::commands::Context;
@@ -16,7 +16,7 @@ use crate::flags::XmlInferFlags;
 use crate::printer::Render;
 use crate::settings::XmlSettings;
 use crate::status::ExitStatus;
-use crate::text_table::{pairs, push_line};
+use crate::text_table::{pairs, push_line, section};
 
 /// A schema, and what it rests on.
 #[derive(Debug, Serialize)]
@@ -69,7 +69,7 @@ pub(crate) async fn infer_rows(context: &Context, settings: XmlSettings) -> anyh
     for note in &inferred.notes {
         context.printer.note(&note.to_string());
     }
-    warn_of_faults(context, inferred.reading.faults, inferred.rows);
+    faults::warn(context, inferred.reading.faults, inferred.rows);
     Ok(Found {
         schema: resolved(settings.choices.as_ref(), &inferred)?,
         rows: inferred.rows,
@@ -117,7 +117,7 @@ pub(crate) async fn infer(context: &Context, flags: XmlInferFlags) -> anyhow::Re
         rows: inferred.rows,
         rejected_rows: inferred.reading.rejected_rows,
         faults: inferred.reading.faults,
-        first_faults: faults(&inferred.reading),
+        first_faults: faults::texts(&inferred.reading),
         files: documents.count(),
         input_bytes: documents.bytes(),
         skipped: documents.skipped.iter().map(ToString::to_string).collect(),
@@ -134,7 +134,7 @@ pub(crate) async fn infer(context: &Context, flags: XmlInferFlags) -> anyhow::Re
     for note in &outcome.notes {
         context.printer.note(note);
     }
-    let is_whole = warn_of_faults(context, outcome.faults, outcome.rows);
+    let is_whole = faults::warn(context, outcome.faults, outcome.rows);
     Ok(if is_whole && outcome.rejected_rows == 0 {
         ExitStatus::Done
     } else {
