@@ -717,7 +717,7 @@ fn converted_files_are_registered() {
         "--register",
         "registered.vehicles",
     ];
-    let by = ["--partition-by", "County,year"];
+    let by = ["--if-exists", "replace", "--partition-by", "County,year"];
     let report = sandbox.json(&[&convert[..], &by[..]].concat());
     assert_eq!(
         (
@@ -742,8 +742,9 @@ fn converted_files_are_registered() {
         "s3://lake/out/County=King/year=2019/"
     );
 
-    // Again: the same files, the same entry.
+    // Again: new files in the same places, the same entry.
     let again = sandbox.json(&[&convert[..], &by[..]].concat());
+    assert_eq!(again["replaced_files"], 3);
     assert_eq!(
         (
             &again["registered"]["changes"],
@@ -762,7 +763,7 @@ fn converted_files_are_registered() {
 
     // What does not fit is refused before anything is written.
     let files = files_below(&server.root().join("lake"));
-    let unpartitioned = sandbox.run(&convert);
+    let unpartitioned = sandbox.run(&[&convert[..], &by[..2]].concat());
     assert!(
         unpartitioned.contains("it is partitioned by county, year, not by nothing"),
         "{unpartitioned}"

@@ -27,3 +27,4 @@ mod tidy;
 mod upkeep;
 mod verify;
 mod xml;
+mod xml_runs;

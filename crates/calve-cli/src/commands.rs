@@ -37,6 +37,7 @@ use calve::query::SessionOptions;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
+use crate::failure;
 use crate::flags::{Cli, Command, GlobalFlags, XmlCommand};
 use crate::interrupt::CommitWatch;
 use crate::printer::{Printer, Render};
@@ -163,7 +164,7 @@ impl Context {
             Ok(status) => status,
             Err(error) => {
                 self.printer.error(&error);
-                ExitStatus::Failed
+                failure::status(&error)
             }
         }
     }

@@ -2,6 +2,22 @@
 
 use calve::base::Failure;
 
+use crate::status::ExitStatus;
+
+/// A command cannot do what was asked, and says what to do instead.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Refusal {
+    pub(crate) message: String,
+    pub(crate) hint: String,
+}
+
+impl Failure for Refusal {
+    fn hint(&self) -> Option<String> {
+        Some(self.hint.clone())
+    }
+}
+
 /// The message of an error with its causes, each on a line, and its hint.
 pub(crate) fn describe(error: &anyhow::Error) -> (String, Option<String>) {
     let mut message = error.to_string();
@@ -18,6 +34,19 @@ pub(crate) fn describe(error: &anyhow::Error) -> (String, Option<String>) {
     (message, error.chain().find_map(hint))
 }
 
+/// How a run ended that ended with this error: what it read may be the problem, and not how it was told to.
+pub(crate) fn status(error: &anyhow::Error) -> ExitStatus {
+    let in_data = |cause: &(dyn std::error::Error + 'static)| {
+        let error = cause.downcast_ref::<calve::xml::Error>();
+        error.is_some_and(calve::xml::Error::is_in_data)
+    };
+    if error.chain().any(in_data) {
+        ExitStatus::Problem
+    } else {
+        ExitStatus::Failed
+    }
+}
+
 /// The hint of one error of the chain, if it is one of calve's own.
 fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     macro_rules! ask {
@@ -29,6 +58,7 @@ fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
     ask!(
         crate::settings::Error,
+        Refusal,
         calve::catalog::Error,
         calve::storage::Error,
         calve::migrate::Error,

@@ -31,8 +31,8 @@ pub(crate) use upkeep::{
     RewriteManifestsFlags,
 };
 pub(crate) use xml::{
-    CompressionFlag, InferenceFlags, MixedTypesFlag, ModeFlag, NamespacesFlag, OnDriftFlag,
-    ReadingFlags, XmlCommand, XmlConvertFlags, XmlFlags, XmlInferFlags,
+    CompressionFlag, IfExistsFlag, InferenceFlags, MixedTypesFlag, ModeFlag, NamespacesFlag,
+    OnDriftFlag, ReadingFlags, XmlCommand, XmlConvertFlags, XmlFlags, XmlInferFlags,
 };
 
 /// Turns data lakes into Apache Iceberg tables, without a cluster.

@@ -44,7 +44,7 @@ pub(crate) use source::SourceSettings;
 pub(crate) use sync::SyncSettings;
 pub(crate) use upkeep::{ExpireSnapshotsSettings, RemoveOrphansSettings};
 pub(crate) use verify::VerifySettings;
-pub(crate) use xml::{SchemaSettings, XmlConvertSettings, XmlSettings, XmlTarget};
+pub(crate) use xml::{IfExists, SchemaSettings, XmlConvertSettings, XmlSettings, XmlTarget};
 
 use crate::flags::{ColorChoice, GlobalFlags, OutputFormat};
 use file::ConfigFile;

@@ -5,7 +5,7 @@
 //! (columns are added and widened, never dropped or narrowed). Memory holds open row groups, bounded by
 //! an option, and one manifest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::error::Error as StdError;
 use std::future::IntoFuture;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,8 +15,8 @@ use arrow::datatypes::SchemaRef as ArrowSchemaRef;
 use calve_base::{Clock, Location, NoProgress, Progress, Properties, SystemClock, TableIdent};
 use calve_catalog::{Catalog, Table};
 use calve_table::{
-    Append, DEFAULT_WRITE_MEMORY_BYTES, DataFileWriter, ManifestRoller, NewTable, Revalidation,
-    SchemaChange, Transaction, evolve_schema, new_snapshot_id, schema_of_rows,
+    Append, DEFAULT_WRITE_MEMORY_BYTES, DataFileWriter, FieldMetadata, ManifestRoller, NewTable,
+    Revalidation, SchemaChange, Transaction, evolve_schema, new_snapshot_id, schema_of_rows,
 };
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -104,6 +104,7 @@ struct Options {
     on_new_columns: OnNewColumns,
     memory_bytes: usize,
     summary: BTreeMap<String, String>,
+    kept_field_metadata: Option<String>,
 }
 
 impl std::fmt::Debug for Ingest {
@@ -138,6 +139,7 @@ impl Ingest {
                 on_new_columns: OnNewColumns::default(),
                 memory_bytes: DEFAULT_WRITE_MEMORY_BYTES,
                 summary: BTreeMap::new(),
+                kept_field_metadata: None,
             },
             progress: Arc::new(NoProgress),
             clock: Arc::new(SystemClock),
@@ -192,6 +194,13 @@ impl Ingest {
         self
     }
 
+    /// Keeps what the fields of the rows carry under this key of their metadata, in a property of the table, where
+    /// [`FieldMetadata::of_table`] finds it. Default: nothing is kept.
+    pub fn with_kept_field_metadata(mut self, key: impl Into<String>) -> Self {
+        self.options.kept_field_metadata = Some(key.into());
+        self
+    }
+
     /// Where to report how far it is.
     pub fn with_progress(mut self, progress: Arc<dyn Progress>) -> Self {
         self.progress = progress;
@@ -235,6 +244,7 @@ impl Ingest {
                 count: changes.len(),
             });
         }
+        let property = self.kept(Some(metadata), &schema)?;
         let metadata = if changes.is_empty() {
             metadata.clone()
         } else {
@@ -246,6 +256,7 @@ impl Ingest {
         Ok(Target {
             metadata,
             changes,
+            property,
             base: Base::Existing(Box::new(table)),
         })
     }
@@ -265,6 +276,7 @@ impl Ingest {
         properties
             .entry("write.parquet.compression-codec".to_owned())
             .or_insert_with(|| "zstd".to_owned());
+        properties.extend(self.kept(None, &schema)?);
         let spec = options.partition_by.spec(&schema);
         let new = NewTable {
             uuid: Uuid::new_v4(),
@@ -279,8 +291,27 @@ impl Ingest {
         Ok(Target {
             metadata: new.clone().into_metadata()?,
             changes: Vec::new(),
+            property: None,
             base: Base::New(Box::new(new)),
         })
+    }
+
+    /// The property that keeps what fields carry, where that is more than the table has.
+    fn kept(
+        &self,
+        table: Option<&TableMetadata>,
+        schema: &Schema,
+    ) -> Result<Option<(String, String)>> {
+        let Some(key) = &self.options.kept_field_metadata else {
+            return Ok(None);
+        };
+        let known = match table {
+            Some(table) => FieldMetadata::of_table(table, key)?,
+            None => FieldMetadata::new(key),
+        };
+        let property = known.with_rows(&self.schema, schema).property();
+        let before = |name: &String| table.and_then(|it| it.properties().get(name));
+        Ok(property.filter(|(name, value)| before(name) != Some(value)))
     }
 
     fn iceberg(&self, source: iceberg::Error) -> Error {
@@ -346,6 +377,8 @@ impl IntoFuture for Ingest {
 struct Target {
     metadata: TableMetadata,
     changes: Vec<SchemaChange>,
+    /// A property to set.
+    property: Option<(String, String)>,
     base: Base,
 }
 
@@ -464,7 +497,11 @@ fn transaction(ingest: &Ingest, target: Target) -> Transaction {
     let mut transaction = match target.base {
         Base::New(new) => Transaction::create(catalog, ident, *new),
         Base::Existing(table) => {
-            let transaction = Transaction::new(catalog, *table).with_revalidation(same_schema());
+            let mut transaction =
+                Transaction::new(catalog, *table).with_revalidation(same_schema());
+            if let Some(property) = target.property {
+                transaction = transaction.with_properties(HashMap::from([property]));
+            }
             if target.changes.is_empty() {
                 transaction
             } else {

@@ -30,6 +30,7 @@ mod data_file;
 pub mod drop_table;
 mod error;
 mod evolve_schema;
+mod field_metadata;
 mod file_set;
 mod leftovers;
 mod live_files;
@@ -64,6 +65,7 @@ pub use data_file::{
 pub use drop_table::DropTable;
 pub use error::{Error, Result};
 pub use evolve_schema::{SchemaChange, evolve_schema, schema_of_rows};
+pub use field_metadata::FieldMetadata;
 pub use file_set::{Collisions, DEFAULT_MANIFEST_CONCURRENCY, FileSet};
 pub use leftovers::Leftovers;
 pub use live_files::{

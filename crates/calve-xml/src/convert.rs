@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
-use crate::decode::{DecodeReader, Decoded, Reject};
+use crate::decode::{DecodeReader, Decoded, Misfit, Reject, misfit};
 use crate::input::Input;
 use crate::options::XmlOptions;
 use crate::schema::xsd::RowValidator;
@@ -30,6 +30,8 @@ pub struct Report {
     pub corrupt_rows: u64,
     /// Rows that were dropped, as the mode says.
     pub dropped_rows: u64,
+    /// Values that did not fit the types of their columns, by dotted column.
+    pub misfits: BTreeMap<String, Misfit>,
     /// The first bad rows, with their places.
     pub first_rejects: Vec<Reject>,
     /// Elements, attributes and text that no column takes, by dotted path, with how often they were met.
@@ -306,6 +308,9 @@ impl Report {
         self.rows += decoded.batch.num_rows() as u64;
         self.corrupt_rows += decoded.corrupt_rows;
         self.dropped_rows += decoded.dropped_rows;
+        for (column, misfit) in decoded.misfits {
+            misfit::add(&mut self.misfits, column, misfit);
+        }
         let room = TOLD_REJECTS.saturating_sub(self.first_rejects.len());
         let told = decoded.rejects.into_iter().take(room);
         self.first_rejects.extend(told);

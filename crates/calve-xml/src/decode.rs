@@ -10,11 +10,13 @@ mod column;
 mod leaf;
 mod list;
 mod map;
+pub(crate) mod misfit;
 mod reader;
 mod rescue;
 mod structs;
 mod values;
 
+pub use misfit::{Digits, Misfit};
 pub use reader::{Decoded, Reject};
 
 pub(crate) use reader::DecodeReader;
@@ -25,6 +27,7 @@ use crate::names::Naming;
 use crate::options::XmlOptions;
 use crate::row_reader::{RowError, RowErrorReason};
 use crate::types::Formats;
+use misfit::RowMisfits;
 use rescue::Rescue;
 
 /// The longest piece of a value that errors quote, in characters.
@@ -66,7 +69,7 @@ impl Settings {
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     first: Option<RowError>,
-    count: u64,
+    misfits: RowMisfits,
     /// Where what does not fit is kept; it is no fault then.
     rescue: Option<Rescue>,
 }
@@ -85,23 +88,28 @@ impl Faults {
             rescue.add_text(column, text);
             return;
         }
-        self.count += 1;
+        self.misfits.add(column, text, expected);
         if self.first.is_some() {
             return;
-        }
-        let mut quoted: String = text.chars().take(QUOTED).collect();
-        if quoted.len() < text.len() {
-            quoted.push('…');
         }
         self.first = Some(RowError {
             offset,
             reason: RowErrorReason::Value {
                 column: column.to_owned(),
-                text: quoted,
+                text: quoted(text),
                 expected: expected.to_owned(),
             },
         });
     }
+}
+
+/// A value as errors quote it.
+fn quoted(text: &str) -> String {
+    let mut quoted: String = text.chars().take(QUOTED).collect();
+    if quoted.len() < text.len() {
+        quoted.push('…');
+    }
+    quoted
 }
 
 /// What reading one row needs.

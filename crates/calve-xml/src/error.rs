@@ -12,7 +12,7 @@ use crate::schema::evolve::Drift;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A place in a document.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Place {
     /// What the document is called, such as its location; empty where the caller gave no name.
     pub file: String,
@@ -345,6 +345,20 @@ fn joined(drift: &[Drift]) -> String {
 }
 
 impl Error {
+    /// Whether the documents are the problem, and not how they were to be read: a bad row, data that does not fit
+    /// its contract, text that is not well-formed or larger than allowed.
+    pub fn is_in_data(&self) -> bool {
+        matches!(
+            self,
+            Self::Malformed { .. }
+                | Self::RowTooLarge { .. }
+                | Self::MarkupTooLarge { .. }
+                | Self::Encoding { .. }
+                | Self::BadRow { .. }
+                | Self::Drift { .. }
+        )
+    }
+
     /// A bad row as the error that ends the run.
     pub(crate) fn bad_row(place: &Place, error: RowError) -> Self {
         Self::BadRow {

@@ -13,6 +13,8 @@
 //! `cast` changes columns that are no choice as well. In lists (`items[]`), where a column cannot become
 //! two, `make_cols` is refused.
 
+mod known;
+
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;

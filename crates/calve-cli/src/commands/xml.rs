@@ -3,8 +3,10 @@
 //! Reading and converting is work for threads that wait: each command hands it to one of its own, which
 //! has a pool for the rest.
 
+mod contract;
 mod convert;
 mod entry;
+mod existing;
 mod faults;
 mod files;
 mod infer;

@@ -159,6 +159,9 @@ pub(crate) struct XmlConvertFlags {
     /// Where Parquet files go: a folder, or one file when it ends in `.parquet`
     #[arg(long, value_name = "LOCATION", required_unless_present = "table")]
     pub(crate) out: Option<String>,
+    /// What to do when there are Parquet files already where `--out` leads [default: fail]
+    #[arg(long, value_name = "HOW", conflicts_with = "table")]
+    pub(crate) if_exists: Option<IfExistsFlag>,
     /// The Iceberg table that the rows go into, as `db.table`
     #[arg(long, conflicts_with = "out")]
     pub(crate) table: Option<String>,
@@ -215,6 +218,17 @@ pub(crate) struct XmlConvertFlags {
     /// A property of a new table (repeatable)
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, conflicts_with = "out")]
     pub(crate) property: Vec<(String, String)>,
+}
+
+/// What is done where files are there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IfExistsFlag {
+    /// Write nothing.
+    Fail,
+    /// Write beside them.
+    Append,
+    /// Delete them once all rows are written.
+    Replace,
 }
 
 /// What is done with namespace prefixes.

@@ -13,8 +13,8 @@ use calve::xml::{InferSchema, XmlOptions};
 
 use super::{Error, Settings, bytes};
 use crate::flags::{
-    CompressionFlag, InferenceFlags, MixedTypesFlag, ModeFlag, NamespacesFlag, OnDriftFlag,
-    ReadingFlags, XmlConvertFlags, XmlFlags,
+    CompressionFlag, IfExistsFlag, InferenceFlags, MixedTypesFlag, ModeFlag, NamespacesFlag,
+    OnDriftFlag, ReadingFlags, XmlConvertFlags, XmlFlags,
 };
 
 /// What both commands of `calve xml` are told.
@@ -23,6 +23,10 @@ pub(crate) struct XmlSettings {
     pub(crate) inputs: Vec<Location>,
     pub(crate) options: XmlOptions,
     pub(crate) inference: InferSchema,
+    /// Whether the schema is inferred from some of the rows only.
+    pub(crate) is_sampled: bool,
+    /// Whether types of columns are given, whatever their values are.
+    pub(crate) has_types: bool,
     pub(crate) choices: Option<ResolveChoice>,
 }
 
@@ -53,6 +57,17 @@ pub(crate) enum SchemaSettings {
     Entry(Schema),
 }
 
+/// What is done where files are there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IfExists {
+    /// Nothing is written.
+    Fail,
+    /// New files are written beside them.
+    Append,
+    /// They are deleted once all rows are written.
+    Replace,
+}
+
 /// Where rows go.
 #[derive(Debug, Clone)]
 pub(crate) enum XmlTarget {
@@ -66,6 +81,7 @@ pub(crate) enum XmlTarget {
         /// The columns whose values are folders.
         partition_by: Vec<String>,
         open_files: Option<usize>,
+        if_exists: IfExists,
     },
     /// Into a table.
     Table {
@@ -140,6 +156,8 @@ impl XmlSettings {
             inputs,
             options,
             inference,
+            is_sampled: of.sample_rows.is_some() || of.sampling_ratio.is_some(),
+            has_types: !of.types.is_empty(),
             choices,
         })
     }
@@ -193,6 +211,84 @@ fn limits(flags: &ReadingFlags) -> Result<Limits, Error> {
     })
 }
 
+/// Refuses what says how a schema is inferred, where none is.
+fn refuse_guesses(flags: &InferenceFlags) -> Result<(), Error> {
+    let given = [
+        ("--sample-rows", flags.sample_rows.is_some()),
+        ("--sampling-ratio", flags.sampling_ratio.is_some()),
+        ("--type", !flags.types.is_empty()),
+        ("--array", !flags.arrays.is_empty()),
+        ("--infer-types", flags.infer_types.is_some()),
+        ("--prefers-decimal", flags.prefers_decimal),
+        ("--prefers-timestamp-ntz", flags.prefers_timestamp_ntz),
+        ("--keep-leading-zeros", flags.keep_leading_zeros),
+        ("--mixed-types", flags.mixed_types.is_some()),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        None => Ok(()),
+        Some((flag, _)) => Err(Error::Useless {
+            flag,
+            reason: "the schema is given, and nothing is inferred",
+        }),
+    }
+}
+
+/// Refuses flags that would do nothing.
+fn refuse_useless(flags: &XmlConvertFlags, has_entry: bool) -> Result<(), Error> {
+    let is_given = flags.schema.is_some() || flags.xsd.is_some() || has_entry;
+    let is_compared = matches!(flags.on_drift, Some(OnDriftFlag::Fail | OnDriftFlag::Widen));
+    if is_given && !is_compared {
+        refuse_guesses(&flags.xml.reading.inference)?;
+    }
+    if flags.on_drift.is_some() && !is_given && flags.table.is_none() {
+        return Err(Error::Useless {
+            flag: "--on-drift",
+            reason: "there is neither a schema nor a table that the data could differ from",
+        });
+    }
+    Ok(())
+}
+
+/// Where the rows go; takes what the flags say of it.
+fn target(flags: &mut XmlConvertFlags, settings: &Settings) -> Result<XmlTarget, Error> {
+    let partition_by = flags.partition_by.take();
+    if let Some(table) = &flags.table {
+        let location = flags.location.as_deref();
+        return Ok(XmlTarget::Table {
+            table: Settings::table(table)?,
+            partition_by: match partition_by {
+                Some(text) => PartitionBy::parse(&text)?,
+                None => PartitionBy::default(),
+            },
+            location: location.map(|text| settings.location(text)).transpose()?,
+            properties: std::mem::take(&mut flags.property).into_iter().collect(),
+        });
+    }
+    let size =
+        |place: &str, text: &Option<String>| text.as_deref().map(|it| bytes(place, it)).transpose();
+    Ok(XmlTarget::Files {
+        out: settings.location(flags.out.as_deref().unwrap_or_default())?,
+        relationalize: flags.relationalize.take(),
+        codec: match flags.compression {
+            Some(CompressionFlag::Snappy) => Codec::Snappy,
+            Some(CompressionFlag::None) => Codec::None,
+            Some(CompressionFlag::Zstd) | None => Codec::Zstd,
+        },
+        row_group_bytes: size("--row-group-size", &flags.row_group_size)?,
+        file_bytes: size("--file-size", &flags.file_size)?,
+        partition_by: match partition_by {
+            Some(text) => columns(&PartitionBy::parse(&text)?, &text)?,
+            None => Vec::new(),
+        },
+        open_files: flags.max_open_files,
+        if_exists: match flags.if_exists {
+            Some(IfExistsFlag::Append) => IfExists::Append,
+            Some(IfExistsFlag::Replace) => IfExists::Replace,
+            Some(IfExistsFlag::Fail) | None => IfExists::Fail,
+        },
+    })
+}
+
 /// The columns whose values are folders: no more is made of them than that.
 fn columns(partition_by: &PartitionBy, text: &str) -> Result<Vec<String>, Error> {
     partition_by.columns().ok_or_else(|| Error::Value {
@@ -206,40 +302,16 @@ impl XmlConvertSettings {
     /// Decides what the flags mean.
     ///
     /// # Errors
-    /// As [`XmlSettings::resolve`], and when a name or a size means nothing.
-    pub(crate) fn resolve(flags: XmlConvertFlags, settings: &Settings) -> Result<Self, Error> {
-        let size =
-            |place: &str, text: Option<String>| text.map(|text| bytes(place, &text)).transpose();
-        let target = match (flags.out, flags.table) {
-            (_, Some(table)) => XmlTarget::Table {
-                table: Settings::table(&table)?,
-                partition_by: match flags.partition_by {
-                    Some(text) => PartitionBy::parse(&text)?,
-                    None => PartitionBy::default(),
-                },
-                location: flags
-                    .location
-                    .map(|text| settings.location(&text))
-                    .transpose()?,
-                properties: flags.property.into_iter().collect(),
-            },
-            (out, None) => XmlTarget::Files {
-                out: settings.location(&out.unwrap_or_default())?,
-                relationalize: flags.relationalize,
-                codec: match flags.compression {
-                    Some(CompressionFlag::Snappy) => Codec::Snappy,
-                    Some(CompressionFlag::None) => Codec::None,
-                    Some(CompressionFlag::Zstd) | None => Codec::Zstd,
-                },
-                row_group_bytes: size("--row-group-size", flags.row_group_size)?,
-                file_bytes: size("--file-size", flags.file_size)?,
-                partition_by: match flags.partition_by {
-                    Some(text) => columns(&PartitionBy::parse(&text)?, &text)?,
-                    None => Vec::new(),
-                },
-                open_files: flags.max_open_files,
-            },
-        };
+    /// As [`XmlSettings::resolve`], and when a name or a size means nothing, or a flag would do nothing. `has_entry`
+    /// says that the rows' columns are those of an entry of Glue.
+    pub(crate) fn resolve(
+        flags: XmlConvertFlags,
+        has_entry: bool,
+        settings: &Settings,
+    ) -> Result<Self, Error> {
+        refuse_useless(&flags, has_entry)?;
+        let mut flags = flags;
+        let target = target(&mut flags, settings)?;
         let on_drift = flags.on_drift.map(|flag| match flag {
             OnDriftFlag::Fail => OnDrift::Fail,
             OnDriftFlag::Widen => OnDrift::Widen,

@@ -100,7 +100,7 @@ impl Map {
             self.refuse_another(raw, start, reading);
             return Ok(false);
         }
-        let faults = reading.faults.count;
+        let faults = reading.faults.misfits.count();
         self.slots.open(slot);
         self.read_attributes(start, reading);
         loop {
@@ -122,7 +122,7 @@ impl Map {
                 _ => {}
             }
         }
-        if reading.faults.count > faults {
+        if reading.faults.misfits.count() > faults {
             // Half a map would pass for a whole one: as in Spark, it is null.
             self.truncate(slot);
             self.slots.fill(slot + 1);

@@ -12,6 +12,7 @@ use crate::row_reader::{RowError, RowErrorReason, RowReader};
 use crate::{Error, Place, Result};
 
 use super::column::Column;
+use super::misfit::{Misfit, RowMisfits};
 use super::rescue::Rescue;
 use super::structs::Struct;
 use super::{Faults, Reading, Settings};
@@ -36,6 +37,8 @@ pub struct Decoded {
     pub corrupt_rows: u64,
     /// Rows that are dropped.
     pub dropped_rows: u64,
+    /// Values that did not fit, by dotted column.
+    pub misfits: BTreeMap<String, Misfit>,
     /// The rows that did not fit: all of them when they are wanted, else the first ones.
     pub rejects: Vec<Reject>,
     /// Elements, attributes and text that no column takes, by dotted path, with how often they were met.
@@ -67,6 +70,9 @@ pub(crate) struct DecodeReader {
     rows: usize,
     /// Whether the columns hold something of a row that did not fit.
     is_row_left: bool,
+    /// What did not fit of that row.
+    row_misfits: RowMisfits,
+    misfits: BTreeMap<String, Misfit>,
     corrupt_rows: u64,
     dropped_rows: u64,
     rejects: Vec<Reject>,
@@ -93,6 +99,8 @@ impl DecodeReader {
             keeps_rejects,
             rows: 0,
             is_row_left: false,
+            row_misfits: RowMisfits::default(),
+            misfits: BTreeMap::new(),
             corrupt_rows: 0,
             dropped_rows: 0,
             rejects: Vec::new(),
@@ -156,6 +164,7 @@ impl RowReader for DecodeReader {
         // A row that did not fit, and that nobody rejected because its segment is read again.
         if std::mem::take(&mut self.is_row_left) {
             self.root.truncate(self.rows);
+            self.row_misfits.clear();
         }
         let mut faults = Faults::new(&self.settings);
         let mut reading = Reading {
@@ -179,6 +188,7 @@ impl RowReader for DecodeReader {
             // What fitted stays until it is known what becomes of the row.
             Some(error) => {
                 self.is_row_left = true;
+                self.row_misfits = faults.misfits;
                 Err(error)
             }
         }
@@ -204,6 +214,7 @@ impl RowReader for DecodeReader {
                 self.corrupt_rows += 1;
             }
         }
+        self.row_misfits.move_to(&mut self.misfits, place);
         if self.keeps_rejects || self.rejects.len() < FIRST_REJECTS {
             self.rejects.push(Reject {
                 place: place.clone(),
@@ -217,6 +228,7 @@ impl RowReader for DecodeReader {
     fn finish_segment(&mut self) -> Result<Decoded> {
         let rows = std::mem::take(&mut self.rows);
         self.root.truncate(rows);
+        self.row_misfits.clear();
         let columns = self.root.finish_children(rows)?;
         self.root.reset();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
@@ -230,6 +242,7 @@ impl RowReader for DecodeReader {
             })?,
             corrupt_rows: std::mem::take(&mut self.corrupt_rows),
             dropped_rows: std::mem::take(&mut self.dropped_rows),
+            misfits: std::mem::take(&mut self.misfits),
             rejects: std::mem::take(&mut self.rejects),
             unknown,
             rescued_rows: std::mem::take(&mut self.rescued_rows),

@@ -9,7 +9,9 @@
 //! Laws: a schema fits itself; evolving never narrows a type and never drops or moves a column; evolving
 //! again with the same data changes nothing.
 
+mod aligned;
 mod types;
+mod values;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use serde::Serialize;
 use super::choice::{XML_NAME, alternatives, choice_field};
 use super::types::map_entries;
 use crate::{Error, FieldPath, Result};
+pub use aligned::aligned;
+pub(crate) use types::holds;
 use types::{Fit, fit};
 
 /// The default name of the column that takes what the schema has no place for.
@@ -83,6 +87,17 @@ pub enum Drift {
         /// Which column.
         column: String,
     },
+    /// Values of the data are not of the contract's type, and no wider type that it may become holds them.
+    Values {
+        /// Which column.
+        column: String,
+        /// The type in the contract.
+        contract: String,
+        /// How many values.
+        count: u64,
+        /// The first of them, and where it is.
+        first: String,
+    },
 }
 
 impl Drift {
@@ -92,7 +107,8 @@ impl Drift {
             Self::Added { column, .. }
             | Self::Widened { column, .. }
             | Self::Conflict { column, .. }
-            | Self::Missing { column } => column,
+            | Self::Missing { column }
+            | Self::Values { column, .. } => column,
         }
     }
 }
@@ -108,6 +124,15 @@ impl fmt::Display for Drift {
                 found,
             } => write!(f, "`{column}` is {found}, not {contract}"),
             Self::Missing { column } => write!(f, "`{column}` is required and never there"),
+            Self::Values {
+                column,
+                contract,
+                count,
+                first,
+            } => write!(
+                f,
+                "`{column}` has values that are no {contract} ({count}), the first {first}"
+            ),
         }
     }
 }
@@ -121,6 +146,8 @@ pub struct Evolution {
     pub drift: Vec<Drift>,
     /// The columns of the data whose values go into the rescued-data column.
     pub rescued: Vec<FieldPath>,
+    /// In what single values may still not fit, as only reading them tells: [`Evolve::plan_values`].
+    pub unproven: Vec<Drift>,
 }
 
 /// Compares a contract with the schema of new data.
@@ -173,21 +200,17 @@ impl Evolve {
             options: self,
             drift: Vec::new(),
             rescued: Vec::new(),
+            unproven: Vec::new(),
         };
         // The rescued-data column is calve's own; no element of that name drifts against it.
         let fields = walk.fields(contract.fields(), observed.fields(), &FieldPath::root());
-        let stops = |drift: &Drift| match self.on_drift {
-            OnDrift::Fail => true,
-            OnDrift::Widen => matches!(drift, Drift::Conflict { .. }),
-            // A value that is required cannot be rescued by leaving it out.
-            OnDrift::Rescue => matches!(drift, Drift::Missing { .. }),
-        };
-        let Walk { drift, rescued, .. } = walk;
-        if drift.iter().any(stops) {
-            let drift = drift.into_iter().filter(stops).collect();
-            let may_widen = self.on_drift == OnDrift::Fail;
-            return Err(Error::Drift { drift, may_widen });
-        }
+        let Walk {
+            drift,
+            rescued,
+            unproven,
+            ..
+        } = walk;
+        let drift = self.allowed(drift)?;
         let mut fields: Vec<FieldRef> = fields.iter().cloned().collect();
         let has_column = fields
             .iter()
@@ -200,7 +223,24 @@ impl Evolve {
             schema: Schema::new_with_metadata(fields, contract.metadata().clone()),
             drift,
             rescued,
+            unproven,
         })
+    }
+
+    /// The drift that the run goes on with.
+    fn allowed(&self, drift: Vec<Drift>) -> Result<Vec<Drift>> {
+        let stops = |drift: &Drift| match self.on_drift {
+            OnDrift::Fail => true,
+            OnDrift::Widen => matches!(drift, Drift::Conflict { .. } | Drift::Values { .. }),
+            // A value that is required cannot be rescued by leaving it out.
+            OnDrift::Rescue => matches!(drift, Drift::Missing { .. }),
+        };
+        if drift.iter().any(stops) {
+            let drift = drift.into_iter().filter(stops).collect();
+            let may_widen = self.on_drift == OnDrift::Fail;
+            return Err(Error::Drift { drift, may_widen });
+        }
+        Ok(drift)
     }
 }
 
@@ -213,6 +253,7 @@ struct Walk<'a> {
     options: &'a Evolve,
     drift: Vec<Drift>,
     rescued: Vec<FieldPath>,
+    unproven: Vec<Drift>,
 }
 
 impl Walk<'_> {
@@ -320,9 +361,25 @@ impl Walk<'_> {
     fn scalar(&mut self, contract: &Field, observed: &Field, path: &FieldPath) -> DataType {
         let ours = contract.data_type();
         let widens = self.options.on_drift == OnDrift::Widen;
-        match fit(ours, observed.data_type(), self.options.promotions) {
+        let theirs = observed.data_type();
+        match fit(ours, theirs, self.options.promotions) {
             Fit::Fits => ours.clone(),
-            Fit::Perhaps(_) if !widens => ours.clone(),
+            Fit::Unless => {
+                self.unproven.push(Drift::Conflict {
+                    column: path.to_string(),
+                    contract: types::name(ours),
+                    found: types::name(theirs),
+                });
+                ours.clone()
+            }
+            Fit::Perhaps(wider) if !widens => {
+                self.unproven.push(Drift::Widened {
+                    column: path.to_string(),
+                    from: types::name(ours),
+                    to: types::name(&wider),
+                });
+                ours.clone()
+            }
             Fit::Perhaps(wider) | Fit::Widen(wider) => {
                 let drift = Drift::Widened {
                     column: path.to_string(),

@@ -44,13 +44,15 @@ const POWERS: [f64; 23] = [
 ];
 
 /// A floating number as XML Schema and Java write it: `1`, `-1.5`, `.5`, `1e-3`, `NaN`, `INF`,
-/// `Infinity`.
+/// `Infinity`. A number that is too large is none: infinity was not said.
 pub(crate) fn double(text: &str) -> Option<f64> {
     short_double(text.as_bytes()).or_else(|| match text {
         "NaN" => Some(f64::NAN),
         "INF" | "+INF" | "Infinity" | "+Infinity" => Some(f64::INFINITY),
         "-INF" | "-Infinity" => Some(f64::NEG_INFINITY),
-        _ if starts_like_number(text.as_bytes()) => text.parse().ok(),
+        _ if starts_like_number(text.as_bytes()) => {
+            text.parse().ok().filter(|it: &f64| it.is_finite())
+        }
         _ => None,
     })
 }
@@ -58,7 +60,7 @@ pub(crate) fn double(text: &str) -> Option<f64> {
 /// The same in single precision.
 pub(crate) fn float(text: &str) -> Option<f32> {
     if starts_like_number(text.as_bytes()) {
-        return text.parse().ok();
+        return text.parse().ok().filter(|it: &f32| it.is_finite());
     }
     #[expect(
         clippy::cast_possible_truncation,

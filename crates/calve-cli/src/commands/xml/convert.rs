@@ -7,28 +7,33 @@ use calve::arrow::array::RecordBatch;
 use calve::arrow::datatypes::Schema;
 use calve::base::units;
 use calve::catalog::Catalog;
-use calve::iceberg::arrow::schema_to_arrow_schema;
 use calve::migrate::{ingest, register_hive};
 use calve::storage::BlockingWriters;
-use calve::xml::convert::Convert;
+use calve::xml::XmlOptions;
+use calve::xml::convert::{self, Convert};
+use calve::xml::decode::Misfit;
+use calve::xml::infer::Inferred;
+use calve::xml::options::Mode;
 use calve::xml::schema::evolve::OnDrift;
 use calve::xml::schema::spark_json::to_spark_json;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
+use super::contract::contract;
 use super::entry::from_entry;
+use super::existing;
 use super::faults;
 use super::files::{Layout, OutputFile, Sinks};
 use super::inputs::{Documents, pool};
 use super::register::Target;
-use super::schema::{RowSchema, decide, of_table, write_schema};
+use super::schema::{RowSchema, Survey, decide, write_schema};
 use super::shape::{Nulled, Shape};
 use super::table;
 use crate::commands::Context;
 use crate::flags::XmlConvertFlags;
 use crate::printer::Render;
-use crate::settings::{SchemaSettings, XmlConvertSettings, XmlTarget};
+use crate::settings::{IfExists, SchemaSettings, XmlConvertSettings, XmlTarget};
 use crate::status::ExitStatus;
 use crate::text_table::{counted, pairs, push_line, section};
 
@@ -50,6 +55,8 @@ struct Outcome {
     input_bytes: u64,
     skipped: Vec<String>,
     files: Vec<OutputFile>,
+    /// Files of earlier runs that were deleted, since these took their place.
+    replaced_files: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     ingest: Option<ingest::Report>,
     /// What was entered in Glue.
@@ -63,6 +70,8 @@ struct Outcome {
     rescued_rows: u64,
     /// What is there, by path, with how often it was met.
     rescued: BTreeMap<String, u64>,
+    /// Values that did not fit the types of their columns, by column.
+    misfits: BTreeMap<String, Misfit>,
     /// Values that the types of a mapping or a choice do not hold, by column.
     nulled: BTreeMap<String, u64>,
     notes: Vec<String>,
@@ -75,7 +84,7 @@ pub(crate) async fn convert(
 ) -> anyhow::Result<ExitStatus> {
     let mut flags = flags;
     let entry = from_entry(context, &mut flags.xml).await?;
-    let mut settings = XmlConvertSettings::resolve(flags, &context.settings)?;
+    let mut settings = XmlConvertSettings::resolve(flags, entry.is_some(), &context.settings)?;
     let documents = Documents::find(context, &settings.xml.inputs).await?;
     let (catalog, contract) = match &settings.target {
         XmlTarget::Table { .. } => {
@@ -85,6 +94,10 @@ pub(crate) async fn convert(
         }
         XmlTarget::Files { .. } => (None, None),
     };
+    let layout = Layout::of(&settings.target);
+    if let Some(layout) = &layout {
+        existing::check(&documents.storage, layout).await?;
+    }
     match_catalog(&mut settings, entry.as_ref().or(contract.as_ref()))?;
     if let (Some(schema), SchemaSettings::Inferred) = (entry, &settings.schema) {
         settings.schema = SchemaSettings::Entry(schema);
@@ -97,21 +110,21 @@ pub(crate) async fn convert(
     let pool = pool(context)?;
     let rows = {
         let (settings, documents, pool) = (Arc::clone(&settings), documents.clone(), pool.clone());
-        tokio::task::spawn_blocking(move || {
-            let inputs = documents.open();
-            decide(&settings, contract, || {
-                settings.xml.inference.run_on(inputs, pool.as_deref())
-            })
-        })
-        .await?
+        let reader = Reader {
+            settings: Arc::clone(&settings),
+            documents,
+            pool,
+        };
+        tokio::task::spawn_blocking(move || decide(&settings, contract, &reader)).await??
     };
-    documents.finished();
-    let rows = rows?;
     let job = Job::new(context, settings, documents, rows, pool)?;
     let outcome = match catalog {
         _ if context.settings.dry_run => job.plan()?,
         Some(catalog) => Box::pin(job.into_table(context, catalog)).await?,
-        None => job.into_files(metastore).await?,
+        None => {
+            let layout = layout.context("the rows go into a table")?;
+            job.into_files(layout, metastore).await?
+        }
     };
     finish(context, &outcome)
 }
@@ -155,24 +168,32 @@ fn match_catalog(settings: &mut XmlConvertSettings, table: Option<&Schema>) -> a
     Ok(())
 }
 
-/// The columns of the table that is there.
-async fn contract(
-    catalog: &Arc<dyn Catalog>,
-    settings: &XmlConvertSettings,
-) -> anyhow::Result<Option<Schema>> {
-    let XmlTarget::Table { table, .. } = &settings.target else {
-        return Ok(None);
-    };
-    match catalog.load_table(table).await {
-        Ok(table) => {
-            let schema = schema_to_arrow_schema(table.metadata().current_schema())?;
-            Ok(Some(of_table(&schema)))
-        }
-        Err(
-            calve::catalog::Error::TableNotFound { .. }
-            | calve::catalog::Error::NamespaceNotFound { .. },
-        ) => Ok(None),
-        Err(error) => Err(error.into()),
+/// Reads the documents on the threads of a pool.
+struct Reader {
+    settings: Arc<XmlConvertSettings>,
+    documents: Documents,
+    pool: Option<Arc<rayon::ThreadPool>>,
+}
+
+impl Survey for Reader {
+    fn infer(&self) -> calve::xml::Result<Inferred> {
+        let inference = &self.settings.xml.inference;
+        let inferred = inference.run_on(self.documents.open(), self.pool.as_deref());
+        self.documents.finished();
+        inferred
+    }
+
+    fn fit(&self, schema: &Schema) -> calve::xml::Result<convert::Report> {
+        // What does not fit is counted here, whatever becomes of it afterwards.
+        let options = XmlOptions {
+            mode: Mode::Permissive,
+            ..self.settings.xml.options.clone()
+        };
+        let convert = Convert::new(schema, options)?;
+        let inputs = self.documents.open();
+        let report = convert.run_by_document(inputs, self.pool.as_deref(), |_, _| Ok(()));
+        self.documents.finished();
+        report
     }
 }
 
@@ -252,34 +273,18 @@ impl Job {
         Ok(Some(target))
     }
 
-    async fn into_files(self, metastore: Option<Arc<dyn Catalog>>) -> anyhow::Result<Outcome> {
-        let XmlTarget::Files {
-            out,
-            relationalize,
-            codec,
-            row_group_bytes,
-            file_bytes,
-            partition_by,
-            open_files,
-        } = self.settings.target.clone()
-        else {
-            anyhow::bail!("the rows go into a table");
-        };
-        let layout = Layout {
-            out,
-            relationalize,
-            codec,
-            row_group_bytes,
-            file_bytes,
-            partition_by,
-            open_files,
-        };
+    async fn into_files(
+        self,
+        layout: Layout,
+        metastore: Option<Arc<dyn Catalog>>,
+    ) -> anyhow::Result<Outcome> {
+        let storage = self.documents.storage.clone();
         let target = self.register(metastore, &layout).await?;
         let keys = layout.partition_by.clone();
         let writers = BlockingWriters::new(&self.documents.storage, Handle::current());
-        let theirs = writers.clone();
+        let (theirs, written) = (writers.clone(), layout.clone());
         let converted = tokio::task::spawn_blocking(move || {
-            let mut sinks = Sinks::new(&layout, self.shape.schema(), &theirs, self.pool.as_ref())?;
+            let mut sinks = Sinks::new(&written, self.shape.schema(), &theirs, self.pool.as_ref())?;
             let mut outcome = self.run(|document, batch| sinks.write(document, batch))?;
             let written = sinks.finish()?;
             outcome.files = written.files;
@@ -294,7 +299,11 @@ impl Job {
         .await?;
         match converted {
             Ok((mut outcome, job)) => {
-                writers.finish().await?;
+                let new = writers.finish().await?.into_iter().collect();
+                if layout.if_exists == IfExists::Replace {
+                    let replaced = existing::delete_others(&storage, &layout, &new).await?;
+                    outcome.replaced_files = replaced;
+                }
                 job.write_schemas()?;
                 if let Some(target) = target {
                     outcome.registered = Some(target.register(&outcome.files, &keys).await?);
@@ -375,6 +384,7 @@ impl Job {
             rejects: rejects
                 .map(|reject| format!("{}: {}", reject.place, reject.reason))
                 .collect(),
+            misfits: report.misfits,
             unknown: report.unknown,
             rescued_rows: report.rescued_rows,
             rescued: report.rescued,
@@ -426,6 +436,11 @@ impl Render for Outcome {
         section("Not well-formed between rows", &self.first_faults, text);
         section("In no column", &counts(&self.unknown), text);
         section("Rescued", &counts(&self.rescued), text);
+        section(
+            "Null, since its type does not hold it",
+            &counts(&self.nulled),
+            text,
+        );
     }
 }
 

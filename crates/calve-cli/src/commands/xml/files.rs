@@ -8,13 +8,16 @@ use calve::arrow::datatypes::SchemaRef;
 use calve::base::Location;
 use calve::lake::hive_path::{NULL_PARTITION, escape};
 use calve::storage::BlockingWriters;
+use calve::table::new_snapshot_id;
 use calve::xml::relationalize::{Relationalize, Relationalizer};
 use calve::xml::write::partitioned::{PartitionFile, PartitionedSink};
 use calve::xml::write::{Codec, ParquetSink, WrittenFile};
 use serde::Serialize;
 
+use crate::settings::{IfExists, XmlTarget};
+
 /// What the name of a single output file ends in.
-const PARQUET: &str = ".parquet";
+pub(super) const PARQUET: &str = ".parquet";
 
 /// How files are laid out.
 #[derive(Debug, Clone)]
@@ -27,6 +30,9 @@ pub(super) struct Layout {
     /// The columns whose values are folders.
     pub(super) partition_by: Vec<String>,
     pub(super) open_files: Option<usize>,
+    pub(super) if_exists: IfExists,
+    /// What tells this run's files from those of others.
+    pub(super) run: Option<String>,
 }
 
 /// A file that was written.
@@ -130,6 +136,37 @@ impl Sinks {
 }
 
 impl Layout {
+    /// None where the rows go into a table.
+    pub(super) fn of(target: &XmlTarget) -> Option<Self> {
+        let XmlTarget::Files {
+            out,
+            relationalize,
+            codec,
+            row_group_bytes,
+            file_bytes,
+            partition_by,
+            open_files,
+            if_exists,
+        } = target.clone()
+        else {
+            return None;
+        };
+        // No file of an earlier run is written over before all rows are there.
+        let run = (if_exists != IfExists::Fail)
+            .then(|| format!("{:08x}", new_snapshot_id() & 0xffff_ffff));
+        Some(Self {
+            out,
+            relationalize,
+            codec,
+            row_group_bytes,
+            file_bytes,
+            partition_by,
+            open_files,
+            if_exists,
+            run,
+        })
+    }
+
     fn sink(
         &self,
         schema: &SchemaRef,
@@ -165,7 +202,7 @@ impl Layout {
         }
         let (layout, writers) = (self.clone(), writers.clone());
         let open = move |values: &[Option<String>], number: usize| {
-            let file = layout.folder(values).join(&name(number));
+            let file = layout.folder(values).join(&layout.name(number));
             Ok(Box::new(writers.begin(file)) as Box<dyn std::io::Write + Send>)
         };
         let mut sink = PartitionedSink::new(schema, &self.partition_by, open)?
@@ -193,7 +230,7 @@ impl Layout {
     }
 
     fn partition_file(&self, file: PartitionFile) -> OutputFile {
-        let location = self.folder(&file.values).join(&name(file.file.number));
+        let location = self.folder(&file.values).join(&self.name(file.file.number));
         OutputFile {
             table: None,
             partition: self.partition_by.iter().cloned().zip(file.values).collect(),
@@ -219,6 +256,24 @@ impl Layout {
         self.relationalize.is_none() && self.out.as_str().ends_with(PARQUET)
     }
 
+    /// Whether a file is the one that all rows go into, or one that it goes on in.
+    pub(super) fn is_part(&self, file: &Location) -> bool {
+        if *file == self.out {
+            return true;
+        }
+        let stem = self.out.as_str().trim_end_matches(PARQUET);
+        let number = file.as_str().strip_prefix(stem);
+        let number = number.and_then(|rest| rest.strip_prefix('-')?.strip_suffix(PARQUET));
+        number.is_some_and(|it| it.len() == 5 && it.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+
+    fn name(&self, number: usize) -> String {
+        match &self.run {
+            Some(run) => format!("part-{number:05}-{run}{PARQUET}"),
+            None => format!("part-{number:05}{PARQUET}"),
+        }
+    }
+
     fn file(&self, number: usize) -> Location {
         match (self.is_one_file(), number) {
             (true, 0) => self.out.clone(),
@@ -227,11 +282,7 @@ impl Layout {
                 let name = format!("{stem}-{number:05}{PARQUET}");
                 Location::parse(&name).unwrap_or_else(|_| self.out.clone())
             }
-            (false, _) => self.out.join(&name(number)),
+            (false, _) => self.out.join(&self.name(number)),
         }
     }
-}
-
-fn name(number: usize) -> String {
-    format!("part-{number:05}{PARQUET}")
 }

@@ -1,16 +1,22 @@
 //! The schema that rows are read by.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use calve::arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
+use calve::arrow::array::RecordBatch;
+use calve::arrow::datatypes::Schema;
+use calve::xml::convert::Report;
 use calve::xml::infer::Inferred;
-use calve::xml::schema::evolve::{Drift, Evolve, OnDrift};
+use calve::xml::mapping;
+use calve::xml::schema::evolve::{Drift, Evolve, OnDrift, aligned};
 use calve::xml::schema::glue_json::to_glue_json;
 use calve::xml::schema::spark_json::to_spark_json;
 use calve::xml::schema::xsd::{ColumnOptions, RowValidator, SchemaRequest, Xsd};
 use calve::xml::schema::{has_choice, parse_schema};
 
+use super::shape;
 use crate::settings::{SchemaSettings, XmlConvertSettings};
 
 /// The schema that rows are read by, and what it was made of.
@@ -27,83 +33,154 @@ pub(super) struct RowSchema {
     pub(super) validator: Option<RowValidator>,
 }
 
-/// Decides by which schema rows are read. `contract` is that of the table, where there is one;
-/// `infer` reads the documents.
+impl RowSchema {
+    fn plain(schema: Schema, notes: Vec<String>) -> Self {
+        Self {
+            schema,
+            table: None,
+            drift: Vec::new(),
+            notes,
+            validator: None,
+        }
+    }
+}
+
+/// Reads the documents before their rows are converted.
+pub(super) trait Survey {
+    /// Infers their schema.
+    fn infer(&self) -> calve::xml::Result<Inferred>;
+
+    /// Reads the rows by a schema, for what of them does not fit it.
+    fn fit(&self, schema: &Schema) -> calve::xml::Result<Report>;
+}
+
+/// Decides by which schema rows are read. `table` is the schema of the table that they go into, where it is
+/// there already.
 ///
 /// # Errors
 /// When a schema cannot be read, or the data must fit it and does not.
 pub(super) fn decide(
     settings: &XmlConvertSettings,
     table: Option<Schema>,
-    infer: impl FnOnce() -> calve::xml::Result<Inferred>,
+    survey: &impl Survey,
 ) -> anyhow::Result<RowSchema> {
-    let (contract, validator) = contract(settings, table)?;
-    let is_given = settings.schema != SchemaSettings::Inferred;
-    check_choices(settings, contract.as_ref())?;
-    let plain = |schema, notes| RowSchema {
-        schema,
-        table: None,
-        drift: Vec::new(),
-        notes,
-        validator: None,
-    };
-    let texts = |inferred: &Inferred| -> Vec<String> {
-        inferred.notes.iter().map(ToString::to_string).collect()
-    };
-    match (contract, settings.on_drift) {
-        (None, _) => {
-            let inferred = infer()?;
-            let notes = texts(&inferred);
-            Ok(plain(inferred.schema, notes))
+    let (given, validator) = given(settings)?;
+    check_choices(settings, given.as_ref())?;
+    let rows = match (given, table, settings.on_drift) {
+        (None, None, _) => {
+            let inferred = survey.infer()?;
+            RowSchema::plain(inferred.schema.clone(), notes(&inferred))
         }
         // Without a word about drift, a given schema says which columns are wanted; and where what does
         // not fit is kept, nothing needs to be known of it beforehand.
-        (Some(schema), on_drift)
-            if on_drift == Some(OnDrift::Rescue) || (on_drift.is_none() && is_given) =>
-        {
-            Ok(RowSchema {
-                validator,
-                ..plain(schema, Vec::new())
-            })
+        (Some(schema), _, None | Some(OnDrift::Rescue)) => RowSchema::plain(schema, Vec::new()),
+        (None, Some(schema), Some(OnDrift::Rescue)) => {
+            check_rescue(settings)?;
+            RowSchema::plain(schema, Vec::new())
         }
-        (Some(contract), on_drift) => {
-            let inferred = infer()?;
-            let observed = match &settings.xml.choices {
-                Some(choices) => choices.plan(&inferred.schema)?,
-                None => inferred.schema.clone(),
-            };
-            let evolution = Evolve::new(on_drift.unwrap_or(OnDrift::Widen))
-                .with_value_tag(settings.xml.options.value_tag.clone())
-                .plan(&contract, &observed)?;
-            // Choices are read as they are, and become what the contract says after that.
-            let (schema, table) = match settings.xml.choices {
-                Some(_) => (inferred.schema.clone(), Some(evolution.schema)),
-                None => (evolution.schema, None),
-            };
-            Ok(RowSchema {
-                schema,
-                table,
-                drift: evolution.drift,
-                notes: texts(&inferred),
-                validator,
-            })
+        (Some(contract), _, Some(on_drift)) => read_by(settings, &contract, on_drift, survey)?,
+        (None, Some(table), on_drift) => {
+            let on_drift = on_drift.unwrap_or(OnDrift::Widen);
+            if settings.xml.choices.is_some() || settings.mapping.is_some() {
+                become_columns(settings, &table, on_drift, survey)?
+            } else {
+                read_by(settings, &table, on_drift, survey)?
+            }
         }
-    }
+    };
+    Ok(RowSchema { validator, ..rows })
 }
 
-/// The schema that the data is held against, and what rows are validated against.
-fn contract(
+/// Rows that are read by the contract itself.
+fn read_by(
     settings: &XmlConvertSettings,
-    table: Option<Schema>,
-) -> anyhow::Result<(Option<Schema>, Option<RowValidator>)> {
+    contract: &Schema,
+    on_drift: OnDrift,
+    survey: &impl Survey,
+) -> anyhow::Result<RowSchema> {
+    let evolve = evolve(settings, on_drift);
+    let inferred = survey.infer()?;
+    let mut evolution = evolve.plan(contract, &inferred.schema)?;
+    let xml = &settings.xml;
+    if !evolution.unproven.is_empty() || xml.is_sampled || xml.has_types {
+        let report = survey.fit(&evolution.schema)?;
+        // Where all rows were looked at, what no column takes is known already.
+        let unknown = if xml.is_sampled {
+            report.unknown
+        } else {
+            BTreeMap::new()
+        };
+        evolution = evolve.plan_values(evolution, &report.misfits, &unknown)?;
+    }
+    Ok(RowSchema {
+        drift: evolution.drift,
+        ..RowSchema::plain(evolution.schema, notes(&inferred))
+    })
+}
+
+/// Rows that become the columns of a table only after choices were resolved and columns mapped.
+fn become_columns(
+    settings: &XmlConvertSettings,
+    table: &Schema,
+    on_drift: OnDrift,
+    survey: &impl Survey,
+) -> anyhow::Result<RowSchema> {
+    let inferred = survey.infer()?;
+    let mut notes = notes(&inferred);
+    let mut read = inferred.schema;
+    if settings.mapping.is_none() {
+        read = aligned(&read, table);
+    }
+    if let Some(choices) = &settings.xml.choices {
+        read = choices.with_known(&read, table);
+    }
+    let mut columns = match &settings.xml.choices {
+        Some(choices) => choices.plan(&read)?,
+        None => read.clone(),
+    };
+    if let Some(mapping) = shape::mapping(settings, true)? {
+        let mut report = mapping::Report::default();
+        let empty = RecordBatch::new_empty(Arc::new(columns));
+        columns = mapping
+            .apply(&empty, &mut report)?
+            .schema()
+            .as_ref()
+            .clone();
+        let missing = |it: &String| format!("no row has `{it}`: what is mapped from it is null");
+        notes.extend(report.missing.iter().map(missing));
+    }
+    let evolution = evolve(settings, on_drift).plan(table, &columns)?;
+    // Whether single values fit can only be told before they are cast.
+    if on_drift == OnDrift::Fail && !evolution.unproven.is_empty() {
+        return Err(calve::xml::Error::Drift {
+            drift: evolution.unproven,
+            may_widen: true,
+        }
+        .into());
+    }
+    Ok(RowSchema {
+        table: Some(evolution.schema),
+        drift: evolution.drift,
+        ..RowSchema::plain(read, notes)
+    })
+}
+
+fn evolve(settings: &XmlConvertSettings, on_drift: OnDrift) -> Evolve {
+    Evolve::new(on_drift).with_value_tag(settings.xml.options.value_tag.clone())
+}
+
+fn notes(inferred: &Inferred) -> Vec<String> {
+    inferred.notes.iter().map(ToString::to_string).collect()
+}
+
+/// The schema that the user gave, and what rows are validated against.
+fn given(settings: &XmlConvertSettings) -> anyhow::Result<(Option<Schema>, Option<RowValidator>)> {
     Ok(match &settings.schema {
-        SchemaSettings::Inferred => (table, None),
+        SchemaSettings::Inferred => (None, None),
         SchemaSettings::File(file) => {
-            let schema = parse_schema(&fs_err::read_to_string(file)?);
-            (
-                Some(schema.with_context(|| file.display().to_string())?),
-                None,
-            )
+            let text = fs_err::read_to_string(file).context("the schema cannot be read")?;
+            let schema = parse_schema(&text).with_context(|| file.display().to_string())?;
+            (Some(schema), None)
         }
         SchemaSettings::Entry(schema) => (Some(schema.clone()), None),
         SchemaSettings::Xsd(file) => {
@@ -116,17 +193,12 @@ fn contract(
 }
 
 /// Checks that what is to become of columns of several types can be said here, and is.
-fn check_choices(settings: &XmlConvertSettings, contract: Option<&Schema>) -> anyhow::Result<()> {
-    let is_given = settings.schema != SchemaSettings::Inferred;
-    let mut fields = contract.into_iter().flat_map(Schema::fields);
+fn check_choices(settings: &XmlConvertSettings, given: Option<&Schema>) -> anyhow::Result<()> {
+    let mut fields = given.into_iter().flat_map(Schema::fields);
     let has_choices = fields.any(|field| has_choice(field));
     match (&settings.xml.choices, settings.on_drift) {
         (None, _) if has_choices => anyhow::bail!(
             "the schema has columns of several types: say with --resolve-choice what they become"
-        ),
-        (Some(_), Some(_)) if is_given => anyhow::bail!(
-            "--resolve-choice makes columns of several types by the data, which a given schema does not \
-             have: leave out --schema or --on-drift"
         ),
         (Some(_), Some(OnDrift::Rescue)) => anyhow::bail!(
             "with --on-drift rescue the types stand, and there is nothing to choose: leave out \
@@ -134,6 +206,17 @@ fn check_choices(settings: &XmlConvertSettings, contract: Option<&Schema>) -> an
         ),
         _ => Ok(()),
     }
+}
+
+/// Checks that rows can be read by a table's columns.
+fn check_rescue(settings: &XmlConvertSettings) -> anyhow::Result<()> {
+    if settings.mapping.is_some() {
+        anyhow::bail!(
+            "with --on-drift rescue rows are read by the columns of the table, which --mapping changes: \
+             give the schema of the rows by --schema"
+        );
+    }
+    Ok(())
 }
 
 /// Writes a schema as `--schema` reads it: as Spark's JSON, or Glue's where it has choices.
@@ -149,28 +232,6 @@ pub(super) fn write_schema(file: &Path, schema: &Schema) -> anyhow::Result<()> {
     let mut text = serde_json::to_string_pretty(&json)?;
     text.push('\n');
     Ok(fs_err::write(file, text)?)
-}
-
-/// A table's columns as rows of XML have them: without field ids, instants in UTC.
-pub(super) fn of_table(schema: &Schema) -> Schema {
-    Schema::new(plain_fields(schema.fields()))
-}
-
-fn plain_fields(fields: &Fields) -> Fields {
-    fields.iter().map(|field| plain_field(field)).collect()
-}
-
-fn plain_field(field: &Field) -> Field {
-    let data_type = match field.data_type() {
-        DataType::Struct(fields) => DataType::Struct(plain_fields(fields)),
-        DataType::List(element) => DataType::List(plain_field(element).into()),
-        DataType::Map(entries, sorted) => DataType::Map(plain_field(entries).into(), *sorted),
-        DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => {
-            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-        }
-        other => other.clone(),
-    };
-    Field::new(field.name(), data_type, field.is_nullable())
 }
 
 /// Reads an XML Schema, and what it includes from the folders around it.

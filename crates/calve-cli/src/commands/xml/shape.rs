@@ -1,7 +1,6 @@
 //! From rows as they were read to rows as they are written.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -46,15 +45,11 @@ impl Shape {
         if let Some(choices) = &shape.choices {
             shape.schema = Arc::new(choices.plan(&shape.schema)?);
         }
+        if let Some(mapping) = mapping(settings, rows.table.is_some())? {
+            shape.push(mapping)?;
+        }
         if let Some(table) = &rows.table {
             shape.push(Mapping::to_schema(table))?;
-        }
-        if let Some(file) = &settings.mapping {
-            let mut mapping = read_mapping(file)?;
-            if let Some(column) = &settings.xml.options.rescued_data_column {
-                mapping = mapping.with_kept(column);
-            }
-            shape.push(mapping)?;
         }
         Ok(shape)
     }
@@ -96,6 +91,23 @@ impl Nulled {
     }
 }
 
-fn read_mapping(file: &Path) -> anyhow::Result<Mapping> {
-    Mapping::from_json(&fs_err::read_to_string(file)?).with_context(|| file.display().to_string())
+/// The mapping that the user gave. Where the columns that it makes are there already, rows may lack what
+/// some of them are made of.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn mapping(
+    settings: &XmlConvertSettings,
+    has_columns: bool,
+) -> anyhow::Result<Option<Mapping>> {
+    let Some(file) = &settings.mapping else {
+        return Ok(None);
+    };
+    let mapping = Mapping::from_json(&fs_err::read_to_string(file)?)
+        .with_context(|| file.display().to_string())?
+        .with_missing_as_null(has_columns);
+    Ok(Some(match &settings.xml.options.rescued_data_column {
+        Some(column) => mapping.with_kept(column),
+        None => mapping,
+    }))
 }

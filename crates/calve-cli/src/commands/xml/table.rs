@@ -7,6 +7,7 @@ use calve::arrow::array::RecordBatch;
 use calve::arrow::datatypes::SchemaRef;
 use calve::catalog::Catalog;
 use calve::migrate::ingest::{OnNewColumns, Report, StreamError};
+use calve::xml::schema::choice::XML_NAME;
 use calve::xml::schema::evolve::OnDrift;
 use futures::StreamExt;
 use tokio::sync::mpsc;
@@ -49,6 +50,7 @@ pub(super) fn ingest(
             Some(OnDrift::Fail) => OnNewColumns::Fail,
             _ => OnNewColumns::Evolve,
         })
+        .with_kept_field_metadata(XML_NAME)
         .with_progress(Arc::new(context.bars.clone()));
     if let Some(location) = location {
         ingest = ingest.with_location(location.clone());

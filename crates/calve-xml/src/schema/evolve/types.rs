@@ -12,6 +12,8 @@ pub(super) enum Fit {
     Fits,
     /// Single values may not fit, which only reading them tells; this type holds all of them.
     Perhaps(DataType),
+    /// The same, and which type holds all of them only reading them tells as well.
+    Unless,
     /// This type holds both, and the contract's may become it.
     Widen(DataType),
     /// No type does.
@@ -25,6 +27,12 @@ pub(super) fn name(data_type: &DataType) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
+}
+
+/// Whether every value of one type is one of another, so that no column is needed for it.
+pub(crate) fn holds(contract: &DataType, observed: &DataType) -> bool {
+    !matches!(contract, DataType::Utf8 | DataType::Binary)
+        && fit(contract, observed, Promotions::Iceberg) == Fit::Fits
 }
 
 /// The digits before the point of the largest number of an integer type.
@@ -49,10 +57,12 @@ pub(super) fn fit(contract: &DataType, observed: &DataType, promotions: Promotio
         _ if contract == observed => Fit::Fits,
         // Raw XML holds everything that stands once.
         (Utf8 | Binary, DataType::List(_)) => Fit::Conflict,
-        (Utf8 | Binary, _) => Fit::Fits,
+        (Utf8, _) => Fit::Fits,
+        // Bytes are written in base 64.
+        (Binary, _) => Fit::Unless,
         (Null, _) => Fit::Widen(observed.clone()),
         (Float64, Int8 | Int16 | Int32 | Int64 | Float32 | Decimal128(..)) => Fit::Fits,
-        (Float32, Int8 | Int16 | Int32 | Int64 | Decimal128(..)) => Fit::Fits,
+        (Float32, Int8 | Int16 | Int32 | Int64 | Decimal128(..)) => Fit::Unless,
         (Float32, Float64) => Fit::Perhaps(Float64),
         (Int8 | Int16 | Int32 | Int64, Int8 | Int16 | Int32 | Int64) => {
             if integer_digits(observed) <= integer_digits(contract) {
@@ -67,7 +77,7 @@ pub(super) fn fit(contract: &DataType, observed: &DataType, promotions: Promotio
             decimal(digits.max(whole(*precision, *scale)), *scale)
         }
         // Whether the digits suffice is seen value by value.
-        (Decimal128(..), Int8 | Int16 | Int32 | Int64 | Float32 | Float64) => Fit::Fits,
+        (Decimal128(..), Int8 | Int16 | Int32 | Int64 | Float32 | Float64) => Fit::Unless,
         (Decimal128(precision, scale), Decimal128(new_precision, new_scale)) => {
             let digits = whole(*precision, *scale).max(whole(*new_precision, *new_scale));
             let is_wide = digits == whole(*precision, *scale);
@@ -87,12 +97,12 @@ pub(super) fn fit(contract: &DataType, observed: &DataType, promotions: Promotio
     }
 }
 
-fn whole(precision: u8, scale: i8) -> u8 {
+pub(super) fn whole(precision: u8, scale: i8) -> u8 {
     precision.saturating_sub(scale.unsigned_abs())
 }
 
 /// The decimal with so many digits before and behind the point, where there is one.
-fn decimal(whole: u8, scale: i8) -> Fit {
+pub(super) fn decimal(whole: u8, scale: i8) -> Fit {
     let precision = whole.saturating_add(scale.unsigned_abs());
     if precision <= 38 {
         Fit::Widen(DataType::Decimal128(precision, scale))

@@ -1,0 +1,129 @@
+//! Choices of earlier runs: what they became stands in the columns of a table.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
+
+use super::{Action, ResolveChoice};
+use crate::FieldPath;
+use crate::schema::choice::{CHOICE, alternatives, choice_field, type_name};
+use crate::schema::evolve::holds;
+
+impl ResolveChoice {
+    /// The schema of rows that become columns of `table`, which earlier rows were resolved into: a column that
+    /// is of one type in these rows is the choice that it was before (`v_long` and `v_string`, or `v` as a
+    /// struct of `long` and `string`), for all runs to make the same columns of it.
+    #[must_use]
+    pub fn with_known(&self, schema: &Schema, table: &Schema) -> Schema {
+        let fields = self.known_fields(schema.fields(), table.fields(), &FieldPath::root());
+        Schema::new_with_metadata(fields, schema.metadata().clone())
+    }
+
+    fn known_fields(&self, fields: &Fields, table: &Fields, path: &FieldPath) -> Fields {
+        let known = |field: &FieldRef| -> FieldRef {
+            let path = path.field(field.name());
+            let before = match self.known_action(&path) {
+                Some(Action::MakeCols) => columns_of(field.name(), table),
+                Some(Action::MakeStruct) => {
+                    let column = table.iter().find(|it| it.name() == field.name());
+                    column.map_or_else(Vec::new, |it| children_of(it.data_type()))
+                }
+                _ => Vec::new(),
+            };
+            if !before.is_empty() {
+                return Arc::new(with_alternatives(field, &before));
+            }
+            let column = table.iter().find(|it| it.name() == field.name());
+            match column {
+                Some(column) => Arc::new(self.known_parts(field, column.data_type(), &path)),
+                None => Arc::clone(field),
+            }
+        };
+        fields.iter().map(known).collect()
+    }
+
+    /// A column with what is known of the choices inside it.
+    fn known_parts(&self, field: &Field, table: &DataType, path: &FieldPath) -> Field {
+        let data_type = match (field.data_type(), table) {
+            (DataType::Struct(fields), DataType::Struct(of)) if alternatives(field).is_none() => {
+                DataType::Struct(self.known_fields(fields, of, path))
+            }
+            (DataType::List(item), DataType::List(of)) => {
+                let path = path.element();
+                let before = match self.known_action(&path) {
+                    Some(Action::MakeStruct) => children_of(of.data_type()),
+                    _ => Vec::new(),
+                };
+                let item = if before.is_empty() {
+                    self.known_parts(item, of.data_type(), &path)
+                } else {
+                    with_alternatives(item, &before)
+                };
+                DataType::List(Arc::new(item))
+            }
+            (other, _) => other.clone(),
+        };
+        field.clone().with_data_type(data_type)
+    }
+
+    /// What is done with the column if it is a choice.
+    fn known_action(&self, path: &FieldPath) -> Option<&Action> {
+        let named = |spec: &FieldPath| {
+            spec == path || (spec.names().eq(path.names()) && *spec == spec.without_elements())
+        };
+        let mut specs = self.specs.iter();
+        let found = specs
+            .find(|(spec, _)| named(spec))
+            .map(|(_, action)| action);
+        found.or(self.all.as_ref())
+    }
+}
+
+/// The types of the columns that `make_cols` made of one, where it made some.
+fn columns_of(name: &str, table: &Fields) -> Vec<DataType> {
+    if table.iter().any(|it| it.name() == name) {
+        return Vec::new();
+    }
+    let made = |it: &&FieldRef| {
+        let rest = it.name().strip_prefix(name);
+        rest.and_then(|it| it.strip_prefix('_')) == Some(type_name(it.data_type()))
+    };
+    let columns = table.iter().filter(made);
+    columns.map(|it| it.data_type().clone()).collect()
+}
+
+/// The types of the fields of a struct that `make_struct` made.
+fn children_of(data_type: &DataType) -> Vec<DataType> {
+    match data_type {
+        DataType::Struct(children)
+            if children
+                .iter()
+                .all(|it| it.name() == type_name(it.data_type())) =>
+        {
+            children.iter().map(|it| it.data_type().clone()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The column as a choice of its own types and others.
+fn with_alternatives(field: &Field, others: &[DataType]) -> Field {
+    let mut types: Vec<DataType> = match alternatives(field) {
+        Some(children) => children.iter().map(|it| it.data_type().clone()).collect(),
+        None if *field.data_type() == DataType::Null => Vec::new(),
+        None => vec![field.data_type().clone()],
+    };
+    types.retain(|own| {
+        let is_held = |other| holds(other, own) && !matches!(own, DataType::Struct(_));
+        !others.iter().any(is_held)
+    });
+    for other in others {
+        if types.iter().all(|it| type_name(it) != type_name(other)) {
+            types.push(other.clone());
+        }
+    }
+    let choice = choice_field(field.name(), &types);
+    let mut metadata = field.metadata().clone();
+    metadata.insert(CHOICE.to_owned(), "true".to_owned());
+    choice.with_metadata(metadata)
+}

@@ -1,0 +1,421 @@
+//! `xml convert`, several times: what one run made is there when the next one comes.
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::support::Sandbox;
+
+/// Converts a document into the table `db.t`, and gives the report.
+#[track_caller]
+fn load(sandbox: &Sandbox, document: &str, flags: &[&str]) -> Value {
+    sandbox.write("rows.xml", document.as_bytes());
+    let convert = ["xml", "convert", "rows.xml", "--row-tag", "row"];
+    sandbox.json(&[&convert[..], &["--table", "db.t"], flags].concat())
+}
+
+/// Does the same, which must end with this exit code and say this.
+#[track_caller]
+fn check_refused(sandbox: &Sandbox, document: &str, flags: &[&str], code: i32, expected: &str) {
+    sandbox.write("rows.xml", document.as_bytes());
+    let convert = ["xml", "convert", "rows.xml", "--row-tag", "row"];
+    let told = sandbox.run(&[&convert[..], flags].concat());
+    assert!(told.starts_with(&format!("exit {code}\n")), "{told}");
+    assert!(told.contains(expected), "{told}");
+}
+
+#[track_caller]
+fn check(sandbox: &Sandbox, query: &str, expected: &Value) {
+    assert_eq!(sandbox.json(&["sql", query]), *expected, "{query}");
+}
+
+/// Nothing of the schema changes in a run.
+#[track_caller]
+fn check_same(report: &Value) {
+    assert_eq!(report["drift"], json!([]), "{report}");
+    assert_eq!(report["ingest"]["schema_changes"], json!([]), "{report}");
+}
+
+#[test]
+fn a_table_knows_the_elements_of_its_columns() {
+    let sandbox = Sandbox::new();
+    let both = "<r><row><name>low</name><NAME>UP</NAME><e><x>1</x><X>2</X></e></row></r>";
+    load(&sandbox, both, &[]);
+    for flags in [&[][..], &["--on-drift", "fail"], &["--on-drift", "rescue"]] {
+        let report = load(&sandbox, both, flags);
+        assert_eq!(report["drift"], json!([]), "{flags:?}");
+    }
+    let rows = json!({"NAME": "UP", "name_2": "low", "e": {"X": 2, "x_2": 1}});
+    check(
+        &sandbox,
+        "SELECT \"NAME\", name_2, e FROM db.t",
+        &json!([rows, rows, rows, rows]),
+    );
+    // One of them alone, then one more that differs by case.
+    check_same(&load(&sandbox, "<r><row><name>x</name></row></r>", &[]));
+    let report = load(&sandbox, "<r><row><Name>y</Name></row></r>", &[]);
+    assert_eq!(
+        report["ingest"]["schema_changes"],
+        json!(["column `Name_3` added: string"])
+    );
+    check_same(&load(&sandbox, "<r><row><Name>z</Name></row></r>", &[]));
+    check(
+        &sandbox,
+        "SELECT name_2, \"Name_3\" FROM db.t WHERE \"NAME\" IS NULL ORDER BY 1, 2",
+        &json!([
+            {"name_2": "x", "Name_3": null},
+            {"name_2": null, "Name_3": "y"},
+            {"name_2": null, "Name_3": "z"},
+        ]),
+    );
+}
+
+#[test]
+fn choices_become_the_same_columns_in_every_run() {
+    let mixed = "<r><row><v>1</v><l>1</l><l>a</l></row><row><v>a</v></row></r>";
+    for (action, query, expected) in [
+        (
+            "make_cols",
+            "SELECT v_long, v_string FROM db.t ORDER BY 1 NULLS LAST, 2",
+            json!([
+                {"v_long": 1, "v_string": null},
+                {"v_long": 7, "v_string": null},
+                {"v_long": null, "v_string": "a"},
+                {"v_long": null, "v_string": "b"},
+            ]),
+        ),
+        (
+            "make_struct",
+            "SELECT v.long AS long, v.string AS string FROM db.t ORDER BY 1 NULLS LAST, 2",
+            json!([
+                {"long": 1, "string": null},
+                {"long": 7, "string": null},
+                {"long": null, "string": "a"},
+                {"long": null, "string": "b"},
+            ]),
+        ),
+    ] {
+        let sandbox = Sandbox::new();
+        let v = format!("v:{action}");
+        let flags = [
+            "--resolve-choice",
+            &v,
+            "--resolve-choice",
+            "l[]:make_struct",
+        ];
+        load(&sandbox, mixed, &flags);
+        let list = "<l>2</l><l>3</l>";
+        for value in ["7", "b"] {
+            let document = format!("<r><row><v>{value}</v>{list}</row></r>");
+            let flags = [&flags[..], &["--on-drift", "fail"]].concat();
+            check_same(&load(&sandbox, &document, &flags));
+        }
+        check(&sandbox, query, &expected);
+        check(
+            &sandbox,
+            "SELECT sum(cardinality(l)) AS l FROM db.t",
+            &json!([{"l": 6}]),
+        );
+    }
+}
+
+#[test]
+fn choices_of_all_columns_do_not_take_columns_of_elements() {
+    let sandbox = Sandbox::new();
+    let document = "<r><row><v>1</v><v_string>s</v_string></row></r>";
+    load(&sandbox, document, &["--resolve-choice", "make_cols"]);
+    check_same(&load(
+        &sandbox,
+        document,
+        &["--resolve-choice", "make_cols"],
+    ));
+    check(
+        &sandbox,
+        "SELECT DISTINCT v, v_string FROM db.t",
+        &json!([{"v": 1, "v_string": "s"}]),
+    );
+}
+
+#[test]
+fn a_schema_with_choices_is_a_contract_too() {
+    let sandbox = Sandbox::new();
+    let mixed = "<r><row><v>1</v></row><row><v>a</v></row></r>";
+    sandbox.write("rows.xml", mixed.as_bytes());
+    sandbox.json(&[
+        "xml",
+        "infer",
+        "rows.xml",
+        "--row-tag",
+        "row",
+        "--resolve-choice",
+        "make_cols",
+        "--schema-out",
+        "s.json",
+    ]);
+    let flags = [
+        "--schema",
+        "s.json",
+        "--resolve-choice",
+        "make_cols",
+        "--on-drift",
+    ];
+    let fail = [&flags[..], &["fail"]].concat();
+    load(&sandbox, mixed, &fail);
+    check_same(&load(&sandbox, "<r><row><v>2</v></row></r>", &fail));
+    let date = "<r><row><v>2024-01-01</v></row></r>";
+    let into = [&fail[..], &["--table", "db.t"]].concat();
+    check_refused(&sandbox, date, &into, 1, "`v.date` (DATE) is new");
+    let report = load(&sandbox, date, &[&flags[..], &["widen"]].concat());
+    assert_eq!(
+        report["ingest"]["schema_changes"],
+        json!(["column `v_date` added: date"])
+    );
+}
+
+#[test]
+fn mapped_rows_are_held_against_the_table() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "map.json",
+        br#"[["id", "long", "key", "int"], ["name", "string", "title", "string"]]"#,
+    );
+    let flags = ["--mapping", "map.json"];
+    load(
+        &sandbox,
+        "<r><row><id>1</id><name>a</name></row></r>",
+        &flags,
+    );
+    let fail = [&flags[..], &["--on-drift", "fail"]].concat();
+    check_same(&load(
+        &sandbox,
+        "<r><row><id>2</id><name>b</name><more>x</more></row></r>",
+        &fail,
+    ));
+    let report = load(&sandbox, "<r><row><id>3</id></row></r>", &fail);
+    assert_eq!(
+        report["notes"],
+        json!(["no row has `name`: what is mapped from it is null"])
+    );
+    check(
+        &sandbox,
+        "SELECT key, title FROM db.t ORDER BY key",
+        &json!([
+            {"key": 1, "title": "a"},
+            {"key": 2, "title": "b"},
+            {"key": 3, "title": null},
+        ]),
+    );
+}
+
+/// A value that a type of the contract does not hold stops the run before it writes, or widens the type.
+#[test]
+fn values_that_do_not_fit_are_drift() {
+    for (schema, value, fail, widened) in [
+        ("v INT", "99999999999", "no INT", Some("v BIGINT")),
+        ("v TINYINT", "300", "no TINYINT", Some("v BIGINT")),
+        (
+            "v DECIMAL(5,2)",
+            "123456.25",
+            "no DECIMAL(5,2)",
+            Some("v DECIMAL(8,2)"),
+        ),
+        (
+            "v DECIMAL(5,2)",
+            "1234",
+            "no DECIMAL(5,2)",
+            Some("v DECIMAL(6,2)"),
+        ),
+        ("v DECIMAL(5,2)", "1.2345", "no DECIMAL(5,2)", None),
+        ("v DECIMAL(5,2)", "1e9", "no DECIMAL(5,2)", None),
+        ("v FLOAT", "1e39", "no FLOAT", Some("v DOUBLE")),
+        ("v ARRAY<INT>", "99999999999", "no INT", None),
+        ("v STRUCT<_VALUE: INT>", "99999999999", "no INT", None),
+        ("v BINARY", "1", "no BINARY (2)", None),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write("s.ddl", schema.as_bytes());
+        let document = format!("<r>\n<row><v>1</v></row>\n<row><v>{value}</v></row></r>");
+        let flags = ["--schema", "s.ddl", "--out", "out", "--on-drift"];
+        let told = format!("the first `{value}` in ");
+        let failing = [&flags[..], &["fail"]].concat();
+        check_refused(&sandbox, &document, &failing, 1, &told);
+        check_refused(&sandbox, &document, &failing, 1, fail);
+        check_refused(&sandbox, &document, &failing, 1, "rows.xml: line");
+        assert!(!sandbox.path().join("out").exists());
+        let widen = [&flags[..], &["widen"]].concat();
+        match widened {
+            Some(expected) => {
+                let convert = ["xml", "convert", "rows.xml", "--row-tag", "row"];
+                sandbox.write("rows.xml", document.as_bytes());
+                let report = sandbox.json(&[&convert[..], &widen].concat());
+                assert_eq!(report["misfits"], json!({}), "{schema}");
+                let again = sandbox.json(&["sql", "SELECT count(v) AS n FROM 'out'"]);
+                assert_eq!(again, json!([{"n": 2}]));
+                let infer = ["--schema-out", "t.ddl", "--if-exists", "replace"];
+                let report = sandbox.json(&[&convert[..], &widen, &infer].concat());
+                assert_eq!(report["drift"], json!([]), "{schema} is {expected} now");
+            }
+            None if schema.contains("INT") => {}
+            None => check_refused(&sandbox, &document, &widen, 1, &told),
+        }
+    }
+}
+
+#[test]
+fn a_sample_does_not_hide_drift() {
+    let sandbox = Sandbox::new();
+    sandbox.write("s.ddl", b"v INT");
+    let document = "<r><row><v>1</v></row><row><v>x</v></row><row><w>2</w></row></r>";
+    let flags = ["--schema", "s.ddl", "--sample-rows", "1", "--out", "out"];
+    let fail = [&flags[..], &["--on-drift", "fail"]].concat();
+    check_refused(
+        &sandbox,
+        document,
+        &fail,
+        1,
+        "`v` has values that are no INT (1)",
+    );
+    check_refused(&sandbox, document, &fail, 1, "`w` (1 times");
+}
+
+#[test]
+fn what_does_not_fit_a_table_stops_the_run() {
+    let sandbox = Sandbox::new();
+    let price = ["--type", "price=decimal(5,2)"];
+    load(&sandbox, "<r><row><price>1.25</price></row></r>", &price);
+    // Widened as Iceberg may; more digits behind the point no table takes.
+    let report = load(
+        &sandbox,
+        "<r><row><price>123456.5</price></row></r>",
+        &price,
+    );
+    assert_eq!(
+        report["ingest"]["schema_changes"],
+        json!(["column `price` widened from decimal(5, 2) to decimal(8, 2)"])
+    );
+    let into = ["--table", "db.t"];
+    let fine = "<r><row><price>1.2345</price></row></r>";
+    check_refused(&sandbox, fine, &into, 1, "no DECIMAL(8,2)");
+    check(
+        &sandbox,
+        "SELECT price FROM db.t ORDER BY 1",
+        &json!([{"price": "1.25"}, {"price": "123456.50"}]),
+    );
+}
+
+#[test]
+fn files_of_an_earlier_run_are_not_mixed_with_new_ones() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.xml", b"<r><i><n>1</n><l>1</l><l>2</l></i></r>");
+    sandbox.write("b.xml", b"<r><i><n>2</n><m/></i></r>");
+    let convert = |file: &'static str, flags: &[&'static str]| {
+        [&["xml", "convert", file, "--row-tag", "i"], flags].concat()
+    };
+    let count = |folder: &str| {
+        sandbox.json(&["sql", &format!("SELECT count(*) AS n FROM '{folder}'")])[0]["n"].clone()
+    };
+    for (out, flags) in [
+        ("plain", &["--out", "plain"][..]),
+        ("flat", &["--out", "flat", "--relationalize", "root"]),
+        ("keys", &["--out", "keys", "--partition-by", "n"]),
+        ("one.parquet", &["--out", "one.parquet"]),
+    ] {
+        sandbox.json(&convert("a.xml", flags));
+        let again = sandbox.run(&convert("b.xml", flags));
+        assert!(again.starts_with("exit 2\n"), "{again}");
+        assert!(again.contains("is there already"), "{again}");
+        let dry = sandbox.run(&[&convert("b.xml", flags)[..], &["--dry-run"]].concat());
+        assert!(dry.starts_with("exit 2\n"), "{dry}");
+        let replace = [flags, &["--if-exists", "replace"]].concat();
+        let report = sandbox.json(&convert("b.xml", &replace));
+        let files = if out == "flat" { 2 } else { 1 };
+        let replaced = if out == "one.parquet" { 0 } else { files };
+        assert_eq!(report["replaced_files"], json!(replaced), "{out}");
+        let root = if out == "flat" { "flat/root" } else { out };
+        assert_eq!(count(root), json!(1), "{out}");
+    }
+    let append = ["--out", "plain", "--if-exists", "append"];
+    sandbox.json(&convert("a.xml", &append));
+    assert_eq!(count("plain"), json!(2));
+    for (out, flags) in [
+        ("one.parquet", &[][..]),
+        ("flat", &["--relationalize", "root"]),
+    ] {
+        let flags = [&["--out", out, "--if-exists", "append"][..], flags].concat();
+        let told = sandbox.run(&convert("a.xml", &flags));
+        assert!(told.contains("--if-exists append:"), "{told}");
+    }
+    assert_snapshot!(sandbox.run(&convert("b.xml", &["--out", "one.parquet"])), @"
+    exit 2
+    --- stdout ---
+    --- stderr ---
+    error: [DIR]/one.parquet is there already
+    hint: write elsewhere, or give `--if-exists replace` to delete what is there once all rows are written
+    ");
+    // What is not Parquet is nobody's earlier run.
+    sandbox.write("notes/readme.txt", b"x");
+    sandbox.json(&convert("b.xml", &["--out", "notes"]));
+}
+
+#[test]
+fn a_run_that_fails_leaves_what_it_was_to_replace() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.xml", b"<r><i><n>1</n></i></r>");
+    sandbox.write("bad.xml", b"<r><i><n>2</n></i><i><n>3</m></i></r>");
+    let convert = ["--row-tag", "i", "--out", "out"];
+    sandbox.json(&[&["xml", "convert", "a.xml"], &convert[..]].concat());
+    let fail = ["--mode", "failfast", "--if-exists", "replace"];
+    sandbox.write("s.ddl", b"n BIGINT");
+    let schema = ["--schema", "s.ddl"];
+    let failed = [&["xml", "convert", "bad.xml"], &convert[..], &fail, &schema].concat();
+    let told = sandbox.run(&failed);
+    assert!(told.starts_with("exit 1\n"), "{told}");
+    check(&sandbox, "SELECT n FROM 'out'", &json!([{"n": 1}]));
+}
+
+#[test]
+fn flags_that_would_do_nothing_are_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("s.ddl", b"n BIGINT");
+    let document = "<r><row><n>1</n></row></r>";
+    for flag in [
+        &["--sample-rows", "1"][..],
+        &["--sampling-ratio", "0.5"],
+        &["--type", "n=int"],
+        &["--array", "n"],
+        &["--infer-types", "false"],
+        &["--prefers-decimal"],
+        &["--prefers-timestamp-ntz"],
+        &["--keep-leading-zeros"],
+        &["--mixed-types", "raw-xml"],
+    ] {
+        let told = format!("{} has no effect here", flag[0]);
+        for drift in [&[][..], &["--on-drift", "rescue"]] {
+            let given = ["--schema", "s.ddl", "--out", "out"];
+            let flags = [&given[..], flag, drift].concat();
+            check_refused(&sandbox, document, &flags, 2, &told);
+        }
+        let given = [
+            "--schema",
+            "s.ddl",
+            "--out",
+            "out",
+            "--if-exists",
+            "replace",
+        ];
+        let flags = [&given[..], flag, &["--on-drift", "fail"]].concat();
+        let (code, told) = match flag[0] {
+            "--array" => (1, "`n` is ARRAY<BIGINT>, not BIGINT"),
+            "--infer-types" => (1, "`n` is STRING, not BIGINT"),
+            _ => (0, "rows"),
+        };
+        check_refused(&sandbox, document, &flags, code, told);
+    }
+    let drift = ["--out", "out", "--on-drift", "fail"];
+    check_refused(
+        &sandbox,
+        document,
+        &drift,
+        2,
+        "--on-drift has no effect here",
+    );
+}
