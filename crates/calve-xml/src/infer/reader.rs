@@ -11,7 +11,7 @@ use crate::types::classify::{Classifier, Kind};
 use crate::{Error, Place, Result};
 
 use super::scalar::Scalar;
-use super::shape::{MOST_COLUMNS, Shape};
+use super::shape::{MOST_COLUMNS, Origin, Shape};
 
 /// What inference has seen of some rows.
 #[derive(Debug, Clone, Default)]
@@ -203,6 +203,8 @@ impl InferReader {
                     continue;
                 };
                 let field = shape.field(open.node, &name);
+                let raw = if is_stable { attribute.name } else { &name };
+                shape.add_origin(open.node, field, Origin::ATTRIBUTE, raw);
                 let attributes = &mut shape.node_mut(open.node).attributes;
                 attributes.insert(attribute.name, u32::try_from(field).unwrap_or(u32::MAX));
                 field
@@ -231,8 +233,11 @@ impl InferReader {
         let field = if let Some(field) = known {
             field as usize
         } else {
-            let field = shape.field(parent.node, &self.naming.element(raw, lexer));
-            if self.naming.is_stable() {
+            let name = self.naming.element(raw, lexer);
+            let field = shape.field(parent.node, &name);
+            let written = if is_stable { raw } else { &name };
+            shape.add_origin(parent.node, field, Origin::ELEMENT, written);
+            if is_stable {
                 let elements = &mut shape.node_mut(parent.node).elements;
                 elements.insert(raw, u32::try_from(field).unwrap_or(u32::MAX));
             }
@@ -251,6 +256,8 @@ impl InferReader {
             return;
         }
         let field = self.seen.shape.field(open.node, &self.value_tag);
+        let shape = &mut self.seen.shape;
+        shape.add_origin(open.node, field, Origin::TEXT, &self.value_tag);
         let node = self.seen.shape.touch(open.node, field, open.element);
         if self.wants_kind(node) {
             let kind = self.kind(&text, open.keeps_spaces);

@@ -12,7 +12,7 @@ use crate::schema::choice::{XML_NAME, choice_field};
 use crate::schema::types::Typed;
 
 use super::scalar::Scalar;
-use super::shape::{self, Shape};
+use super::shape::{self, Origin, Shape};
 
 /// The deepest nesting of structs: each may be in a list, and a value is in the innermost.
 const MOST_STRUCTS: usize = (MAXIMUM_DEPTH - 2) / 2;
@@ -51,12 +51,19 @@ pub(super) struct Policy<'a> {
 #[serde(rename_all = "snake_case", tag = "note")]
 #[non_exhaustive]
 pub enum Note {
-    /// The column's name differs from another's by case only, so that it was given another.
+    /// Another column has the name, or one that differs by case only, so that this one was called otherwise.
     Renamed {
         /// The column, dotted.
         column: String,
         /// Its name in the XML.
         xml_name: String,
+    },
+    /// Things of several kinds, or of several prefixes, have one name, and are one column.
+    Merged {
+        /// The column, dotted.
+        column: String,
+        /// What is in it, in words.
+        of: String,
     },
     /// The column has values in some elements and children in others.
     MixedTypes {
@@ -82,7 +89,11 @@ impl fmt::Display for Note {
         match self {
             Self::Renamed { column, xml_name } => write!(
                 f,
-                "column `{column}` holds `{xml_name}`, whose name differs from another's by case only"
+                "column `{column}` holds `{xml_name}`, since another column has its name, or one that differs by case only"
+            ),
+            Self::Merged { column, of } => write!(
+                f,
+                "column `{column}` holds {of}, which have one name: other options for prefixes or the value tag keep them apart"
             ),
             Self::MixedTypes {
                 column,
@@ -157,6 +168,16 @@ impl Resolver<'_> {
             let mut typed = self.typed(field.node, extra, &path);
             if field.is_repeated {
                 typed = typed.into_list(true).into();
+            }
+            let mut origin = field.origin;
+            if is_value && text.has_values() {
+                origin = origin.union(Origin::TEXT);
+            }
+            if let Some(of) = origin.told() {
+                self.notes.push(Note::Merged {
+                    column: path.clone(),
+                    of: of.to_owned(),
+                });
             }
             let mut made = typed.into_field(column, true);
             if **column != *field.name {

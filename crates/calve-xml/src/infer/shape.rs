@@ -36,8 +36,44 @@ pub(crate) struct Field {
     pub(crate) node: usize,
     /// Whether any parent has more than one.
     pub(crate) is_repeated: bool,
+    pub(crate) origin: Origin,
+    /// What it is called in the document, where it was seen first.
+    raw: Box<str>,
     /// The parent that had one last.
     last_parent: u64,
+}
+
+/// What in a document the values of a column are: a set of attributes, elements, text of the parent, and
+/// whether several names became the column's one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Origin(u8);
+
+impl Origin {
+    pub(crate) const ATTRIBUTE: Self = Self(1);
+    pub(crate) const ELEMENT: Self = Self(1 << 1);
+    pub(crate) const TEXT: Self = Self(1 << 2);
+    pub(crate) const SEVERAL_NAMES: Self = Self(1 << 3);
+
+    pub(crate) fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// What came together in the column, in words; none where it is one thing.
+    pub(crate) fn told(self) -> Option<&'static str> {
+        let parts = [Self::ATTRIBUTE, Self::ELEMENT, Self::TEXT].map(|it| self.has(it));
+        match parts {
+            [true, true, true] => Some("an attribute, elements and text"),
+            [true, true, false] => Some("an attribute and elements"),
+            [true, false, true] => Some("an attribute and text"),
+            [false, true, true] => Some("elements and text"),
+            _ if self.has(Self::SEVERAL_NAMES) => Some("names of several prefixes"),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +82,18 @@ enum Undo {
     Field(usize),
     Repeated(usize, usize),
     Attributes(usize),
+    Origin(usize, usize, Origin),
+}
+
+impl Field {
+    fn add_origin(&mut self, origin: Origin, raw: &str) {
+        if self.origin == Origin::default() {
+            self.raw = raw.into();
+        } else if *self.raw != *raw {
+            self.origin = self.origin.union(Origin::SEVERAL_NAMES);
+        }
+        self.origin = self.origin.union(origin);
+    }
 }
 
 impl Default for Shape {
@@ -87,6 +135,13 @@ impl Shape {
                 Undo::Text(node, before) => self.nodes[node].text = before,
                 Undo::Repeated(node, field) => self.nodes[node].fields[field].is_repeated = false,
                 Undo::Attributes(node) => self.nodes[node].has_attributes = false,
+                Undo::Origin(node, field, before) => {
+                    let node = &mut self.nodes[node];
+                    node.fields[field].origin = before;
+                    // Whoever comes again under the name has to be told of again.
+                    node.elements = NameTable::default();
+                    node.attributes = NameTable::default();
+                }
                 Undo::Field(node) => {
                     self.nodes[node].fields.pop();
                     self.nodes.pop();
@@ -150,10 +205,22 @@ impl Shape {
             name: name.into(),
             node: child,
             is_repeated: false,
+            origin: Origin::default(),
+            raw: Box::default(),
             last_parent: 0,
         });
         self.undo.push(Undo::Field(node));
         at
+    }
+
+    /// Notes what a field is in the document, and what it is called there.
+    pub(crate) fn add_origin(&mut self, node: usize, field: usize, origin: Origin, raw: &str) {
+        let entry = &mut self.nodes[node].fields[field];
+        let before = entry.origin;
+        entry.add_origin(origin, raw);
+        if entry.origin != before {
+            self.undo.push(Undo::Origin(node, field, before));
+        }
     }
 
     /// Adds all that another shape has seen.
@@ -177,6 +244,7 @@ impl Shape {
                 };
                 let mine = &mut self.nodes[node].fields[at];
                 mine.is_repeated |= field.is_repeated;
+                mine.add_origin(field.origin, &field.raw);
                 pairs.push((mine.node, field.node));
             }
         }

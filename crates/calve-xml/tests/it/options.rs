@@ -95,6 +95,69 @@ fn values_and_children_in_one_column() {
     assert_eq!(inferred.notes, [note]);
 }
 
+/// The column holds all of these, and a note says so: whatever the text is cut into.
+#[track_caller]
+fn check_merged(options: &XmlOptions, text: &str, schema: &str, column: &str, expected: &str) {
+    for bytes in [1, 1 << 20] {
+        let infer = InferSchema::new(options.clone()).with_segment_bytes(bytes);
+        let inferred = infer.run([Ok(input(text))]).unwrap();
+        assert_eq!(to_ddl(&inferred.schema).unwrap(), schema, "{text}");
+        let note = Note::Merged {
+            column: column.to_owned(),
+            of: expected.to_owned(),
+        };
+        let merged = |it: &&Note| matches!(it, Note::Merged { .. });
+        let notes: Vec<&Note> = inferred.notes.iter().filter(merged).collect();
+        assert_eq!(notes, [&note], "{text}");
+    }
+}
+
+#[test]
+fn what_has_one_name_is_told() {
+    let keep = options(|_| {});
+    check_merged(
+        &keep,
+        "<r><row k='9'><_k>8</_k></row></r>",
+        "_k ARRAY<BIGINT>",
+        "_k",
+        "an attribute and elements",
+    );
+    check_merged(
+        &keep,
+        "<r><row><e VALUE='7'>x</e></row></r>",
+        "e STRUCT<_VALUE: ARRAY<STRING>>",
+        "e._VALUE",
+        "an attribute and text",
+    );
+    check_merged(
+        &keep,
+        "<r><row><_VALUE>1</_VALUE></row><row>2</row></r>",
+        "_VALUE BIGINT",
+        "_VALUE",
+        "elements and text",
+    );
+    // In different rows, one of them malformed.
+    check_merged(
+        &options(|options| options.attribute_prefix = String::new()),
+        "<r><row k='1'/><row><k>1</m></row><row/><row><k>2</k></row></r>",
+        "_corrupt_record STRING, k BIGINT",
+        "k",
+        "an attribute and elements",
+    );
+    check_merged(
+        &options(|options| options.namespaces = Namespaces::Strip),
+        "<r><row><a:x>1</a:x><b:x>2</b:x></row></r>",
+        "x ARRAY<BIGINT>",
+        "x",
+        "names of several prefixes",
+    );
+    let text = "<r xmlns:a='u' xmlns:b='u'><row><a:x>1</a:x><b:x>2</b:x></row></r>";
+    let expand = options(|options| options.namespaces = Namespaces::Expand);
+    assert_eq!(infer(text, &expand).notes, []);
+    let bad = "<r><row k='1'/><row><_k>1</m></row></r>";
+    assert_eq!(infer(bad, &keep).notes, [Note::BadRows { rows: 1 }]);
+}
+
 #[test]
 fn several_documents_have_one_schema() {
     let one = "<r><row><a>1</a></row></r>";
