@@ -34,8 +34,8 @@ fn refused(from: &DataType, to: &DataType, column: &str) -> Error {
 
 /// Casts as Spark does: values that do not fit become null (and are counted), numbers with too many
 /// decimal places are rounded to a decimal's and cut to an integer's, white space around text that is
-/// to become something else is dropped, an integer is a timestamp in seconds, and what has parts becomes
-/// a string as JSON.
+/// to become something else is dropped, an integer is a timestamp in seconds and the other way round, and what
+/// has parts becomes a string as JSON. Other numbers are no dates and times, nor are these numbers.
 pub(crate) fn cast(array: &ArrayRef, to: &DataType, column: &str) -> Result<Cast> {
     let from = array.data_type();
     if from == to {
@@ -67,6 +67,11 @@ pub(crate) fn cast(array: &ArrayRef, to: &DataType, column: &str) -> Result<Cast
             })
         }
         _ if from.is_nested() || to.is_nested() => Err(refused(from, to, column)),
+        (DataType::Timestamp(_, zone), DataType::Int64) => {
+            let seconds = DataType::Timestamp(TimeUnit::Second, zone.clone());
+            let seconds = scalar(array, &seconds, column)?;
+            counted(array, scalar(&seconds, to, column)?)
+        }
         (
             DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64,
             DataType::Timestamp(..),
@@ -79,6 +84,9 @@ pub(crate) fn cast(array: &ArrayRef, to: &DataType, column: &str) -> Result<Cast
             )?;
             counted(array, scalar(&seconds, to, column)?)
         }
+        _ if (is_number(from) && to.is_temporal()) || (from.is_temporal() && is_number(to)) => {
+            Err(refused(from, to, column))
+        }
         (DataType::Utf8, _) => {
             let trimmed: StringArray = array
                 .as_string::<i32>()
@@ -89,6 +97,10 @@ pub(crate) fn cast(array: &ArrayRef, to: &DataType, column: &str) -> Result<Cast
         }
         _ => counted(array, scalar(array, to, column)?),
     }
+}
+
+fn is_number(data_type: &DataType) -> bool {
+    data_type.is_numeric() || *data_type == DataType::Boolean
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it ends the arms that may fail")]
@@ -217,4 +229,37 @@ pub(crate) fn cast_choice(array: &StructArray, to: &DataType, column: &str) -> R
         array: merged,
         failed,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{AsArray, Int64Array, TimestampMicrosecondArray};
+    use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+
+    use super::*;
+    use crate::schema::ddl::parse_type;
+
+    #[test]
+    fn numbers_are_timestamps_in_seconds_and_nothing_else_of_time() {
+        let seconds: ArrayRef = Arc::new(Int64Array::from(vec![Some(90), None]));
+        let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let timestamps = cast(&seconds, &micros, "a").unwrap();
+        let values = timestamps.array.as_primitive::<TimestampMicrosecondType>();
+        assert_eq!((values.value(0), timestamps.failed), (90_000_000, 0));
+        let back = cast(&timestamps.array, &DataType::Int64, "a").unwrap();
+        assert_eq!(back.array.as_primitive::<Int64Type>().value(0), 90);
+
+        let instant: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![0]));
+        for (array, to) in [
+            (&seconds, "date"),
+            (&seconds, "time"),
+            (&instant, "double"),
+            (&instant, "decimal(20,6)"),
+            (&instant, "boolean"),
+        ] {
+            let refused = cast(array, &parse_type(to).unwrap(), "a");
+            let error = refused.err().expect(to).to_string();
+            assert!(error.contains("cannot be cast"), "{error}");
+        }
+    }
 }

@@ -414,7 +414,7 @@ impl Failure for Error {
             }
             Self::MarkupTooLarge { .. } => Some("raise the limit of rows".to_owned()),
             Self::Encoding { .. } | Self::UnknownEncoding { .. } => {
-                Some("name the encoding by option".to_owned())
+                Some("name the encoding that the document has by option (--encoding)".to_owned())
             }
             Self::SchemaText { .. } | Self::Column { .. } | Self::Arrow { .. } => None,
             Self::Xsd { .. } | Self::XsdLoad { .. } => None,

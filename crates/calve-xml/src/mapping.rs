@@ -84,15 +84,20 @@ impl Mapping {
     pub fn from_json(text: &str) -> Result<Self> {
         let entries = parse::entries(text)?;
         for (at, entry) in entries.iter().enumerate() {
-            let steps = entry.target.steps();
-            // One target inside another would be two columns of one name.
+            let names = folded(&entry.target);
+            // One target inside another would be two columns of one name; and engines do not tell names apart that
+            // differ by case only.
             let clash = entries[..at].iter().find(|other| {
-                let others = other.target.steps();
-                let shared = steps.len().min(others.len());
-                steps[..shared] == others[..shared]
+                let others = folded(&other.target);
+                let shared = names.len().min(others.len());
+                names[..shared] == others[..shared]
             });
             if let Some(other) = clash {
-                let problem = format!("the target `{}` is set before", other.target);
+                let mut problem = format!("the target `{}` is set before", other.target);
+                let shared = entry.target.steps().iter().zip(other.target.steps());
+                if shared.into_iter().any(|(mine, theirs)| mine != theirs) {
+                    problem.push_str(" (case does not count)");
+                }
                 return Err(parse::error(at, problem));
             }
         }
@@ -250,6 +255,11 @@ impl Mapping {
         let field = Field::new("", target.data_type.clone(), true);
         Ok((Arc::new(field), array))
     }
+}
+
+/// The names of a path, in lower case.
+fn folded(path: &FieldPath) -> Vec<String> {
+    path.names().map(str::to_lowercase).collect()
 }
 
 /// The column in its target's type.

@@ -28,6 +28,7 @@ pub(crate) async fn crawl(context: &Context, flags: CrawlFlags) -> anyhow::Resul
         partition_types,
         format,
     } = settings;
+    let mut is_whole = true;
     let report = match format {
         CrawlFormat::Parquet => {
             let storage = Storage::new(context.settings.catalog.properties.clone());
@@ -47,6 +48,7 @@ pub(crate) async fn crawl(context: &Context, flags: CrawlFlags) -> anyhow::Resul
         CrawlFormat::Xml(xml) => {
             let row_tag = xml.options.row_tag.clone();
             let rows = infer_rows(context, *xml).await?;
+            is_whole = rows.is_whole;
             let entry = HiveEntry {
                 location: location.clone(),
                 format: HiveFormat::Xml { row_tag },
@@ -75,7 +77,11 @@ pub(crate) async fn crawl(context: &Context, flags: CrawlFlags) -> anyhow::Resul
         return context.print_plan(&report);
     }
     context.printer.print(&report)?;
-    Ok(ExitStatus::Done)
+    Ok(if is_whole {
+        ExitStatus::Done
+    } else {
+        ExitStatus::Problem
+    })
 }
 
 impl Render for Report {

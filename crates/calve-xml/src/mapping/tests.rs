@@ -161,6 +161,10 @@ fn wrong_mappings_are_refused() {
         "mapping, tuple 2: the target `a.b` is set before",
     );
     check_error(
+        r#"[["id","a.b"],["name","A"]]"#,
+        "mapping, tuple 2: the target `a.b` is set before (case does not count)",
+    );
+    check_error(
         r#"[["id","a.b"],["id","a"]]"#,
         "mapping, tuple 2: the target `a.b` is set before",
     );

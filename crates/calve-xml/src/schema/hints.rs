@@ -24,7 +24,10 @@ pub struct Hints {
 /// What a hint does with the field it names.
 enum Change<'a> {
     Type(&'a Typed),
+    /// It becomes a list.
     Array,
+    /// It stays a list, of text where nothing else is known of its elements.
+    ArrayOfText,
 }
 
 impl Hints {
@@ -63,7 +66,8 @@ impl Hints {
     }
 
     /// Applies the hints to an inferred schema. Columns that the schema lacks are added, so that every
-    /// run has them; types come first, then lists.
+    /// run has them. What is a list is one before types are set in it (`tags[]=int`), and after its own type
+    /// is set (`tags=int`).
     ///
     /// # Errors
     /// When a path leads through a column that has no fields, or two hints contradict each other.
@@ -77,11 +81,15 @@ impl Hints {
             }
         }
         let mut fields = schema.fields().clone();
+        for path in &self.arrays {
+            fields = in_fields(&fields, path, path.steps(), &Change::Array)?;
+        }
         for (path, typed) in &self.types {
             fields = in_fields(&fields, path, path.steps(), &Change::Type(typed))?;
         }
         for path in &self.arrays {
             fields = in_fields(&fields, path, path.steps(), &Change::Array)?;
+            fields = in_fields(&fields, path, path.steps(), &Change::ArrayOfText)?;
         }
         Ok(Schema::new_with_metadata(fields, schema.metadata().clone()))
     }
@@ -186,6 +194,15 @@ fn changed(field: &Field, change: &Change<'_>) -> Field {
                 .with_data_type(data_type)
                 .with_metadata(metadata)
         }
+        Change::ArrayOfText => match field.data_type() {
+            DataType::List(element) if *element.data_type() == DataType::Null => {
+                let element = element.as_ref().clone().with_data_type(DataType::Utf8);
+                field
+                    .clone()
+                    .with_data_type(DataType::List(Arc::new(element)))
+            }
+            _ => field.clone(),
+        },
         Change::Array => match field.data_type() {
             DataType::List(_) => field.clone(),
             data_type => {
@@ -255,6 +272,13 @@ mod tests {
         check("t array<bigint>", &["t=string"], "t STRING");
         check("a bigint", &["array a"], "a ARRAY<BIGINT>");
         check("a array<bigint>", &["array a"], "a ARRAY<BIGINT>");
+        check("a bigint", &["a[]=int", "array a"], "a ARRAY<INT>");
+        check("a bigint", &["a=int", "array a"], "a ARRAY<INT>");
+        check(
+            "a bigint",
+            &["array b", "b[].c=int"],
+            "a BIGINT, b ARRAY<STRUCT<c: INT>>",
+        );
         check(
             "s struct<x: array<struct<y: int>>>",
             &["array s.x.y"],
@@ -263,7 +287,7 @@ mod tests {
         check(
             "a bigint",
             &["b.c=date", "array d"],
-            "a BIGINT, b STRUCT<c: DATE>, d ARRAY<VOID>",
+            "a BIGINT, d ARRAY<STRING>, b STRUCT<c: DATE>",
         );
         check(
             "m map<string, int>",

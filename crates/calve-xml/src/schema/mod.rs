@@ -67,9 +67,35 @@ fn nesting(field: &FieldRef) -> usize {
 pub fn parse_schema(text: &str) -> Result<Schema> {
     // A byte-order mark is no part of the text, but editors put it there.
     let text = text.trim_start_matches('\u{feff}').trim();
-    if text.starts_with('{') {
-        spark_json::parse_json(text)
+    let (format, schema) = if text.starts_with('{') {
+        ("JSON", spark_json::parse_json(text)?)
     } else {
-        ddl::parse_ddl(text)
+        ("DDL", ddl::parse_ddl(text)?)
+    };
+    if schema.fields().is_empty() {
+        return Err(Error::SchemaText {
+            format,
+            place: "the whole text".to_owned(),
+            problem: "there is no column".to_owned(),
+        });
+    }
+    Ok(schema)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_schema;
+
+    #[test]
+    fn a_schema_has_columns() {
+        for (text, format) in [
+            ("", "DDL"),
+            (" \u{feff}\n", "DDL"),
+            (r#"{"type":"struct","fields":[]}"#, "JSON"),
+        ] {
+            let error = parse_schema(text).unwrap_err().to_string();
+            assert!(error.starts_with(format), "{error}");
+        }
+        assert_eq!(parse_schema("a int").unwrap().fields().len(), 1);
     }
 }

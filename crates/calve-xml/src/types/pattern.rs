@@ -111,6 +111,9 @@ impl Pattern {
             pattern: pattern.to_owned(),
             reason,
         };
+        if pattern.is_empty() {
+            return Err(fail("it is empty".to_owned()));
+        }
         let mut characters = pattern.chars().peekable();
         let mut open: Vec<Vec<Item>> = vec![Vec::new()];
         while let Some(letter) = characters.next() {

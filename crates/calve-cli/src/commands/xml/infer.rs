@@ -57,6 +57,8 @@ pub(crate) struct Found {
     pub(crate) rows: u64,
     pub(crate) files: u64,
     pub(crate) bytes: u64,
+    /// Whether all rows were found, and none is malformed.
+    pub(crate) is_whole: bool,
 }
 
 /// Infers the schema of rows for other commands.
@@ -69,8 +71,9 @@ pub(crate) async fn infer_rows(context: &Context, settings: XmlSettings) -> anyh
     for note in &inferred.notes {
         context.printer.note(&note.to_string());
     }
-    faults::warn(context, inferred.reading.faults, inferred.rows);
+    let is_whole = faults::warn(context, inferred.reading.faults, inferred.rows);
     Ok(Found {
+        is_whole: is_whole && inferred.reading.rejected_rows == 0,
         schema: resolved(settings.choices.as_ref(), &inferred)?,
         rows: inferred.rows,
         files: documents.count(),

@@ -178,7 +178,7 @@ fn given(settings: &XmlConvertSettings) -> anyhow::Result<(Option<Schema>, Optio
     Ok(match &settings.schema {
         SchemaSettings::Inferred => (None, None),
         SchemaSettings::File(file) => {
-            let text = fs_err::read_to_string(file).context("the schema cannot be read")?;
+            let text = fs_err::read_to_string(file).context("--schema cannot be read")?;
             let schema = parse_schema(&text).with_context(|| file.display().to_string())?;
             (Some(schema), None)
         }
@@ -236,7 +236,7 @@ pub(super) fn write_schema(file: &Path, schema: &Schema) -> anyhow::Result<()> {
 
 /// Reads an XML Schema, and what it includes from the folders around it.
 fn read_xsd(file: &Path) -> anyhow::Result<Xsd> {
-    let text = fs_err::read_to_string(file)?;
+    let text = fs_err::read_to_string(file).context("--xsd cannot be read")?;
     let mut load = |request: &SchemaRequest<'_>| {
         let Some(location) = request
             .location

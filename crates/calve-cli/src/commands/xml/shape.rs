@@ -103,7 +103,8 @@ pub(super) fn mapping(
     let Some(file) = &settings.mapping else {
         return Ok(None);
     };
-    let mapping = Mapping::from_json(&fs_err::read_to_string(file)?)
+    let text = fs_err::read_to_string(file).context("--mapping cannot be read")?;
+    let mapping = Mapping::from_json(&text)
         .with_context(|| file.display().to_string())?
         .with_missing_as_null(has_columns);
     Ok(Some(match &settings.xml.options.rescued_data_column {
