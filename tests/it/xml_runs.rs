@@ -119,6 +119,59 @@ fn choices_become_the_same_columns_in_every_run() {
 }
 
 #[test]
+fn names_and_choices_go_together() {
+    let sandbox = Sandbox::new();
+    let choice = ["--resolve-choice", "v:make_cols"];
+    let one = "<r><row><name>a</name><v>1</v></row><row><v>x</v></row></r>";
+    let both = "<r><row><NAME>B</NAME><name>b</name><v>2</v></row></r>";
+    load(&sandbox, one, &choice);
+    let report = load(&sandbox, both, &choice);
+    assert_eq!(
+        report["ingest"]["schema_changes"],
+        json!(["column `NAME_2` added: string"])
+    );
+    check_same(&load(&sandbox, both, &choice));
+    check(
+        &sandbox,
+        "SELECT DISTINCT name, \"NAME_2\", v_long FROM db.t WHERE name = 'b'",
+        &json!([{"name": "b", "NAME_2": "B", "v_long": 2}]),
+    );
+}
+
+/// What is only ever empty in one run has the type that it had before, and gets none before it has values.
+#[test]
+fn empty_elements_have_no_type_of_their_own() {
+    for flags in [&[][..], &["--resolve-choice", "make_cols"]] {
+        let sandbox = Sandbox::new();
+        let full = "<r><row><v>1</v><s><t>x</t></s><l>1</l><l>2</l></row></r>";
+        load(&sandbox, full, flags);
+        let empty = "<r><row><v/><s/><l/></row></r>";
+        let fail = [flags, &["--on-drift", "fail"]].concat();
+        let report = load(&sandbox, empty, &fail);
+        check_same(&report);
+        assert_eq!(
+            (&report["nulled"], &report["misfits"]),
+            (&json!({}), &json!({}))
+        );
+        check(
+            &sandbox,
+            "SELECT count(*) AS n, count(v) AS v, count(s.t) AS t FROM db.t",
+            &json!([{"n": 2, "v": 1, "t": 1}]),
+        );
+    }
+    let sandbox = Sandbox::new();
+    load(&sandbox, "<r><row><v>1</v></row></r>", &[]);
+    let report = load(&sandbox, "<r><row><v>2</v><w/></row></r>", &[]);
+    check_same(&report);
+    assert_eq!(report["unknown"], json!({"w": 1}));
+    let report = load(&sandbox, "<r><row><w>1.5</w></row></r>", &[]);
+    assert_eq!(
+        report["ingest"]["schema_changes"],
+        json!(["column `w` added: double"])
+    );
+}
+
+#[test]
 fn choices_of_all_columns_do_not_take_columns_of_elements() {
     let sandbox = Sandbox::new();
     let document = "<r><row><v>1</v><v_string>s</v_string></row></r>";

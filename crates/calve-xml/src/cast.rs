@@ -34,7 +34,7 @@ fn refused(from: &DataType, to: &DataType, column: &str) -> Error {
 
 /// Casts as Spark does: values that do not fit become null (and are counted), numbers with too many
 /// decimal places are rounded to a decimal's and cut to an integer's, white space around text that is
-/// to become something else is dropped, an integer is a timestamp in seconds and the other way round, and what
+/// to become something else is dropped, and empty text is null, an integer is a timestamp in seconds and the other way round, and what
 /// has parts becomes a string as JSON. Other numbers are no dates and times, nor are these numbers.
 pub(crate) fn cast(array: &ArrayRef, to: &DataType, column: &str) -> Result<Cast> {
     let from = array.data_type();
@@ -88,12 +88,14 @@ pub(crate) fn cast(array: &ArrayRef, to: &DataType, column: &str) -> Result<Cast
             Err(refused(from, to, column))
         }
         (DataType::Utf8, _) => {
+            // Empty text is no value of another type, as where it is read as one.
             let trimmed: StringArray = array
                 .as_string::<i32>()
                 .iter()
-                .map(|it| it.map(str::trim))
+                .map(|it| it.map(str::trim).filter(|text| !text.is_empty()))
                 .collect();
-            counted(array, scalar(&(Arc::new(trimmed) as ArrayRef), to, column)?)
+            let trimmed: ArrayRef = Arc::new(trimmed);
+            counted(&trimmed, scalar(&trimmed, to, column)?)
         }
         _ => counted(array, scalar(array, to, column)?),
     }

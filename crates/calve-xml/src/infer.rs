@@ -14,6 +14,7 @@ use arrow::datatypes::Schema;
 use crate::input::Input;
 use crate::options::XmlOptions;
 use crate::schema::hints::Hints;
+use crate::schema::text_where_null;
 use crate::segments::{self, ReadRows};
 use crate::types::Formats;
 use crate::types::classify::Classifier;
@@ -28,6 +29,9 @@ pub use resolve::{Choices, MixedTypes, Note};
 pub struct Inferred {
     /// The schema, its columns by name.
     pub schema: Schema,
+    /// The same, but columns that never had a value are of type null, and not text: what a contract is held
+    /// against, which may have another type for them ([`Evolve::plan`](crate::schema::evolve::Evolve::plan)).
+    pub observed: Schema,
     /// Rows that it rests on.
     pub rows: u64,
     /// Documents that were read.
@@ -262,12 +266,15 @@ impl InferSchema {
             mixed: self.mixed_types,
             choices: &self.choices,
         };
-        let (schema, mut notes) = resolve::resolve(&all.shape, &self.options, policy, has_corrupt);
+        let (observed, mut notes) =
+            resolve::resolve(&all.shape, &self.options, policy, has_corrupt);
         if all.bad_rows > 0 {
             notes.push(Note::BadRows { rows: all.bad_rows });
         }
+        let observed = self.hints.apply(&observed)?;
         Ok(Inferred {
-            schema: self.hints.apply(&schema)?,
+            schema: text_where_null(&observed),
+            observed,
             rows: all.rows,
             files: reading.documents,
             notes,

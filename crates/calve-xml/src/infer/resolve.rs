@@ -115,7 +115,7 @@ impl fmt::Display for Note {
     }
 }
 
-/// Makes the schema of a shape.
+/// Makes the schema of a shape. What never had a value is of type null.
 pub(super) fn resolve(
     shape: &Shape,
     options: &XmlOptions,
@@ -220,7 +220,7 @@ impl Resolver<'_> {
         if alternatives.len() > 1 && self.is_choice(path) {
             return choice(&alternatives);
         }
-        text.data_type().unwrap_or(DataType::Utf8).into()
+        text.data_type().unwrap_or(DataType::Null).into()
     }
 
     fn typed(&mut self, node: usize, extra: Scalar, path: &str) -> Typed {

@@ -30,7 +30,7 @@ impl ResolveChoice {
                 }
                 _ => Vec::new(),
             };
-            if !before.is_empty() {
+            if !before.is_empty() && may_be_alternative(field.data_type()) {
                 return Arc::new(with_alternatives(field, &before));
             }
             let column = table.iter().find(|it| it.name() == field.name());
@@ -54,10 +54,10 @@ impl ResolveChoice {
                     Some(Action::MakeStruct) => children_of(of.data_type()),
                     _ => Vec::new(),
                 };
-                let item = if before.is_empty() {
-                    self.known_parts(item, of.data_type(), &path)
-                } else {
+                let item = if !before.is_empty() && may_be_alternative(item.data_type()) {
                     with_alternatives(item, &before)
+                } else {
+                    self.known_parts(item, of.data_type(), &path)
                 };
                 DataType::List(Arc::new(item))
             }
@@ -79,6 +79,11 @@ impl ResolveChoice {
     }
 }
 
+/// Whether a type may be one of a choice: what is a list in some rows is a list of choices in all.
+fn may_be_alternative(data_type: &DataType) -> bool {
+    !matches!(data_type, DataType::List(_) | DataType::Map(..))
+}
+
 /// The types of the columns that `make_cols` made of one, where it made some.
 fn columns_of(name: &str, table: &Fields) -> Vec<DataType> {
     if table.iter().any(|it| it.name() == name) {
@@ -87,6 +92,7 @@ fn columns_of(name: &str, table: &Fields) -> Vec<DataType> {
     let made = |it: &&FieldRef| {
         let rest = it.name().strip_prefix(name);
         rest.and_then(|it| it.strip_prefix('_')) == Some(type_name(it.data_type()))
+            && may_be_alternative(it.data_type())
     };
     let columns = table.iter().filter(made);
     columns.map(|it| it.data_type().clone()).collect()
@@ -96,9 +102,9 @@ fn columns_of(name: &str, table: &Fields) -> Vec<DataType> {
 fn children_of(data_type: &DataType) -> Vec<DataType> {
     match data_type {
         DataType::Struct(children)
-            if children
-                .iter()
-                .all(|it| it.name() == type_name(it.data_type())) =>
+            if children.iter().all(|it| {
+                it.name() == type_name(it.data_type()) && may_be_alternative(it.data_type())
+            }) =>
         {
             children.iter().map(|it| it.data_type().clone()).collect()
         }

@@ -20,9 +20,9 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
 use serde::Serialize;
 
 use super::choice::{XML_NAME, alternatives, choice_field};
+use super::settled;
 use super::types::map_entries;
 use crate::{Error, FieldPath, Result};
-pub use aligned::aligned;
 pub(crate) use types::holds;
 use types::{Fit, fit};
 
@@ -157,6 +157,7 @@ pub struct Evolve {
     promotions: Promotions,
     rescued_data_column: String,
     value_tag: String,
+    adds_null: bool,
 }
 
 impl Evolve {
@@ -167,6 +168,7 @@ impl Evolve {
             promotions: Promotions::default(),
             rescued_data_column: DEFAULT_RESCUED_DATA_COLUMN.to_owned(),
             value_tag: "_VALUE".to_owned(),
+            adds_null: false,
         }
     }
 
@@ -191,7 +193,16 @@ impl Evolve {
         self
     }
 
-    /// Decides by which schema data with the schema `observed` is read under the contract.
+    /// Sets whether columns that never had a value are added, as text. Default: no, they stay out until they have a
+    /// type.
+    #[must_use]
+    pub fn with_adds_null(mut self, adds_null: bool) -> Self {
+        self.adds_null = adds_null;
+        self
+    }
+
+    /// Decides by which schema data with the schema `observed` is read under the contract. Columns of type null
+    /// never had a value, and fit any type.
     ///
     /// # Errors
     /// When the data does not fit and the schema may not evolve, or cannot.
@@ -280,10 +291,23 @@ impl Walk<'_> {
             .collect();
         for found in observed {
             let is_known = contract.iter().any(|it| xml_name(it) == xml_name(found));
-            // What was only ever empty has no type yet and no values; it stays out until it has.
-            if is_known || found.data_type() == &DataType::Null {
+            // Without a column of its own, an element goes into one whose name differs by case only.
+            let has_kin = |fields: &Fields| {
+                let name = xml_name(found).to_lowercase();
+                let kin = |it: &&FieldRef| xml_name(it).to_lowercase() == name;
+                fields
+                    .iter()
+                    .filter(kin)
+                    .any(|it| xml_name(it) != xml_name(found))
+            };
+            let stays_out = found.data_type() == &DataType::Null
+                && !self.options.adds_null
+                && !has_kin(contract)
+                && !has_kin(observed);
+            if is_known || stays_out {
                 continue;
             }
+            let found = &settled(found);
             let drift = Drift::Added {
                 column: path.field(xml_name(found)).to_string(),
                 data_type: types::name(found.data_type()),

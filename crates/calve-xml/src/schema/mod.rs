@@ -16,8 +16,11 @@ pub mod xsd;
 #[cfg(test)]
 pub(crate) mod arbitrary;
 
-use arrow::datatypes::{DataType, FieldRef, Schema};
+use std::sync::Arc;
 
+use arrow::datatypes::{DataType, FieldRef, Fields, Schema};
+
+use choice::alternatives;
 pub use choice::has_choice;
 
 use crate::{Error, Result};
@@ -58,6 +61,76 @@ fn nesting(field: &FieldRef) -> usize {
         }
     }
     deepest
+}
+
+/// The schema with text for columns of type null, which never had a value: text holds whatever comes later.
+#[must_use]
+pub fn text_where_null(schema: &Schema) -> Schema {
+    let fields = schema.fields().iter().map(settled).collect::<Fields>();
+    Schema::new_with_metadata(fields, schema.metadata().clone())
+}
+
+/// The schema with the types that `table` has for columns of type null, which never had a value.
+#[must_use]
+pub fn typed_where_null(schema: &Schema, table: &Schema) -> Schema {
+    let fields = typed_fields(schema.fields(), table.fields());
+    Schema::new_with_metadata(fields, schema.metadata().clone())
+}
+
+fn typed_fields(fields: &Fields, table: &Fields) -> Fields {
+    let typed = |field: &FieldRef| -> FieldRef {
+        let known = table.iter().find(|it| it.name() == field.name());
+        match known {
+            Some(known) if alternatives(field).is_none() => {
+                let data_type = typed(field.data_type(), known.data_type());
+                Arc::new(field.as_ref().clone().with_data_type(data_type))
+            }
+            _ => Arc::clone(field),
+        }
+    };
+    fields.iter().map(typed).collect()
+}
+
+fn typed(data_type: &DataType, table: &DataType) -> DataType {
+    match (data_type, table) {
+        (DataType::Null, _) => table.clone(),
+        (DataType::Struct(fields), DataType::Struct(of)) => {
+            DataType::Struct(typed_fields(fields, of))
+        }
+        (DataType::List(element), DataType::List(of)) if alternatives(element).is_none() => {
+            let of = typed(element.data_type(), of.data_type());
+            DataType::List(Arc::new(element.as_ref().clone().with_data_type(of)))
+        }
+        (other, _) => other.clone(),
+    }
+}
+
+/// The schema with text for columns of type null, column by column where `fits` says that the schema will do: text does not become everything that a
+/// column without values can become.
+#[must_use]
+pub fn text_where_null_if(schema: &Schema, fits: impl Fn(&Schema) -> bool) -> Schema {
+    let mut schema = schema.clone();
+    for at in 0..schema.fields().len() {
+        let mut fields = schema.fields().to_vec();
+        fields[at] = settled(&fields[at]);
+        let with_text = Schema::new_with_metadata(fields, schema.metadata().clone());
+        if with_text != schema && fits(&with_text) {
+            schema = with_text;
+        }
+    }
+    schema
+}
+
+/// The field with text for type null, at any depth.
+pub(crate) fn settled(field: &FieldRef) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Null => DataType::Utf8,
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(settled).collect()),
+        DataType::List(element) => DataType::List(settled(element)),
+        DataType::Map(entries, sorted) => DataType::Map(settled(entries), *sorted),
+        _ => return Arc::clone(field),
+    };
+    Arc::new(field.as_ref().clone().with_data_type(data_type))
 }
 
 /// Reads a schema in Spark's JSON, Glue's JSON or Spark's DDL text; which one is seen from the text.

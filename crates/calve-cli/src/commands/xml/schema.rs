@@ -9,12 +9,12 @@ use calve::arrow::array::RecordBatch;
 use calve::arrow::datatypes::Schema;
 use calve::xml::convert::Report;
 use calve::xml::infer::Inferred;
-use calve::xml::mapping;
-use calve::xml::schema::evolve::{Drift, Evolve, OnDrift, aligned};
+use calve::xml::mapping::{self, Mapping};
+use calve::xml::schema::evolve::{Drift, Evolve, OnDrift};
 use calve::xml::schema::glue_json::to_glue_json;
 use calve::xml::schema::spark_json::to_spark_json;
 use calve::xml::schema::xsd::{ColumnOptions, RowValidator, SchemaRequest, Xsd};
-use calve::xml::schema::{has_choice, parse_schema};
+use calve::xml::schema::{has_choice, parse_schema, text_where_null_if, typed_where_null};
 
 use super::shape;
 use crate::settings::{SchemaSettings, XmlConvertSettings};
@@ -100,7 +100,7 @@ fn read_by(
 ) -> anyhow::Result<RowSchema> {
     let evolve = evolve(settings, on_drift);
     let inferred = survey.infer()?;
-    let mut evolution = evolve.plan(contract, &inferred.schema)?;
+    let mut evolution = evolve.plan(contract, &inferred.observed)?;
     let xml = &settings.xml;
     if !evolution.unproven.is_empty() || xml.is_sampled || xml.has_types {
         let report = survey.fit(&evolution.schema)?;
@@ -127,29 +127,37 @@ fn become_columns(
 ) -> anyhow::Result<RowSchema> {
     let inferred = survey.infer()?;
     let mut notes = notes(&inferred);
-    let mut read = inferred.schema;
-    if settings.mapping.is_none() {
-        read = aligned(&read, table);
+    let mut read = inferred.observed;
+    let evolve = evolve(settings, on_drift).with_adds_null(true);
+    // A mapping gives columns other names and types; without one, they are the table's.
+    let is_table = settings.mapping.is_none();
+    if is_table {
+        read = evolve.aligned(&read, table);
     }
     if let Some(choices) = &settings.xml.choices {
         read = choices.with_known(&read, table);
     }
-    let mut columns = match &settings.xml.choices {
-        Some(choices) => choices.plan(&read)?,
-        None => read.clone(),
-    };
-    if let Some(mapping) = shape::mapping(settings, true)? {
-        let mut report = mapping::Report::default();
-        let empty = RecordBatch::new_empty(Arc::new(columns));
-        columns = mapping
-            .apply(&empty, &mut report)?
-            .schema()
-            .as_ref()
-            .clone();
-        let missing = |it: &String| format!("no row has `{it}`: what is mapped from it is null");
-        notes.extend(report.missing.iter().map(missing));
+    if is_table {
+        read = typed_where_null(&read, table);
     }
-    let evolution = evolve(settings, on_drift).plan(table, &columns)?;
+    let mapping = shape::mapping(settings, true)?;
+    let shaped = |read: &Schema, report: &mut mapping::Report| -> calve::xml::Result<Schema> {
+        let columns = match &settings.xml.choices {
+            Some(choices) => choices.plan(read)?,
+            None => read.clone(),
+        };
+        let Some(mapping) = &mapping else {
+            return Ok(columns);
+        };
+        let empty = RecordBatch::new_empty(Arc::new(columns));
+        let mapped = mapping.apply(&empty, report)?;
+        Ok(mapped.schema().as_ref().clone())
+    };
+    let mut report = mapping::Report::default();
+    let columns = shaped(&read, &mut report)?;
+    let missing = |it: &String| format!("no row has `{it}`: what is mapped from it is null");
+    notes.extend(report.missing.iter().map(missing));
+    let evolution = evolve.plan(table, &columns)?;
     // Whether single values fit can only be told before they are cast.
     if on_drift == OnDrift::Fail && !evolution.unproven.is_empty() {
         return Err(calve::xml::Error::Drift {
@@ -158,6 +166,11 @@ fn become_columns(
         }
         .into());
     }
+    let last = Mapping::to_schema(&evolution.schema);
+    let read = text_where_null_if(&read, |read| {
+        let columns = shaped(read, &mut mapping::Report::default());
+        columns.and_then(|columns| last.plan(&columns)).is_ok()
+    });
     Ok(RowSchema {
         table: Some(evolution.schema),
         drift: evolution.drift,
