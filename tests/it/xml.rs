@@ -768,14 +768,8 @@ fn keys_stay_when_a_document_is_added() {
 fn check_told(sandbox: &Sandbox, text: &str, row_tag: &str, code: i32, expected: &str) {
     sandbox.write("a.xml", text.as_bytes());
     let infer = ["xml", "infer", "a.xml", "--row-tag", row_tag];
-    let convert = [
-        "--out",
-        "out.parquet",
-        "--if-exists",
-        "replace",
-        "--schema",
-        "schema.ddl",
-    ];
+    let _ = fs_err::remove_file(sandbox.path().join("out.parquet"));
+    let convert = ["--out", "out.parquet", "--schema", "schema.ddl"];
     let convert = [&["xml", "convert"], &infer[2..], &convert].concat();
     for arguments in [&infer[..], &convert] {
         let told = sandbox.run(arguments);

@@ -130,7 +130,15 @@ fn names_and_choices_go_together() {
         report["ingest"]["schema_changes"],
         json!(["column `NAME_2` added: string"])
     );
-    check_same(&load(&sandbox, both, &choice));
+    assert_eq!(
+        report["notes"],
+        json!([
+            "column `NAME_2` holds `NAME`, since another column has its name, or one that differs by case only"
+        ])
+    );
+    let again = load(&sandbox, both, &choice);
+    check_same(&again);
+    assert_eq!(again["notes"], json!([]));
     check(
         &sandbox,
         "SELECT DISTINCT name, \"NAME_2\", v_long FROM db.t WHERE name = 'b'",
@@ -470,5 +478,273 @@ fn flags_that_would_do_nothing_are_refused() {
         &drift,
         2,
         "--on-drift has no effect here",
+    );
+}
+
+#[test]
+fn mapped_columns_are_those_of_the_table_whatever_their_case() {
+    let sandbox = Sandbox::new();
+    load(&sandbox, "<r><row><x>1</x><s><y>1</y></s></row></r>", &[]);
+    sandbox.write(
+        "map.json",
+        br#"[["a", "long", "X", "long"], ["b", "long", "S.Y", "long"], ["q", "string", "new", "string"]]"#,
+    );
+    let document = "<r><row><a>5</a><b>6</b><q>t</q></row></r>";
+    let report = load(&sandbox, document, &["--mapping", "map.json"]);
+    assert_eq!(
+        report["ingest"]["schema_changes"],
+        json!(["column `new` added: string"])
+    );
+    check_same(&load(&sandbox, document, &["--mapping", "map.json"]));
+    check(
+        &sandbox,
+        "SELECT DISTINCT x, s.y AS y, new FROM db.t ORDER BY x",
+        &json!([{"x": 1, "y": 1, "new": null}, {"x": 5, "y": 6, "new": "t"}]),
+    );
+}
+
+/// The columns of elements whose names clash are called by the elements' names, whatever a run called them.
+#[test]
+fn mappings_go_by_elements() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "map.json",
+        br#"[["A", "low"], ["a", "long", "up", "long"]]"#,
+    );
+    let mapping = ["--mapping", "map.json"];
+    load(&sandbox, "<r><row><A>x</A><a>1</a></row></r>", &mapping);
+    check_same(&load(
+        &sandbox,
+        "<r><row><A>y</A><a>2</a></row></r>",
+        &mapping,
+    ));
+    check(
+        &sandbox,
+        "SELECT low, up FROM db.t ORDER BY up",
+        &json!([{"low": "x", "up": 1}, {"low": "y", "up": 2}]),
+    );
+}
+
+#[test]
+fn columns_of_choices_do_not_meet_those_of_elements() {
+    let sandbox = Sandbox::new();
+    load(&sandbox, "<r><row><A_long>5</A_long></row></r>", &[]);
+    let mixed = "<r><row><a>1</a></row><row><a>x</a></row></r>";
+    let flags = ["--table", "db.t", "--resolve-choice", "make_cols"];
+    check_refused(
+        &sandbox,
+        mixed,
+        &flags,
+        2,
+        "a column `a_long`, and the table has `A_long`",
+    );
+}
+
+/// A list in the table and one value in a document: the value is a list of one, choices and names included.
+#[test]
+fn single_values_are_lists_of_one() {
+    let sandbox = Sandbox::new();
+    let choice = ["--resolve-choice", "make_struct"];
+    load(
+        &sandbox,
+        "<r><row><l>1</l><l>x</l><m><B>1</B></m><m><b>t</b></m></row></r>",
+        &choice,
+    );
+    for document in [
+        "<r><row><l>7</l></row></r>",
+        "<r><row><l>y</l><m><b>u</b></m></row></r>",
+    ] {
+        check_same(&load(&sandbox, document, &choice));
+    }
+    let report = load(&sandbox, "<r><row><l><k>1</k></l></row></r>", &choice);
+    assert_eq!(
+        report["ingest"]["schema_changes"],
+        json!(["column `l.element.struct` added: struct<k:long>"])
+    );
+    check(
+        &sandbox,
+        "SELECT l[1]['long'] AS long, l[1]['string'] AS string, m[1]['b_2'] AS b FROM db.t WHERE cardinality(l) = 1 AND l[1]['struct'] IS NULL ORDER BY 1",
+        &json!([
+            {"long": 7, "string": null, "b": null},
+            {"long": null, "string": "y", "b": "u"},
+        ]),
+    );
+}
+
+/// On the way into a table no number is rounded, and no value lost: the run ends before it commits.
+#[test]
+fn columns_of_a_table_round_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("map.json", br#"[["a", "double", "a", "double"]]"#);
+    load(
+        &sandbox,
+        "<r><row><a>1.25</a></row></r>",
+        &["--type", "a=decimal(5,2)"],
+    );
+    for flags in [
+        &["--resolve-choice", "make_cols"][..],
+        &["--mapping", "map.json"],
+    ] {
+        for value in ["1.255", "1234567.2"] {
+            let document = format!("<r><row><a>{value}</a></row><row><a>3</a></row></r>");
+            let flags = [&["--table", "db.t"], flags].concat();
+            let told = "`a` has values that are no DECIMAL(5,2) (1)";
+            check_refused(&sandbox, &document, &flags, 1, told);
+        }
+    }
+    check(&sandbox, "SELECT a FROM db.t", &json!([{"a": "1.25"}]));
+    let mixed = "<r><row><a>1.999</a></row><row><a>x</a></row><row><a>2.5</a></row></r>";
+    let report = load(&sandbox, mixed, &["--resolve-choice", "match_catalog"]);
+    assert_eq!(report["nulled"], json!({"a": 2}));
+}
+
+#[test]
+fn a_sample_does_not_hide_drift_from_choices() {
+    let sandbox = Sandbox::new();
+    load(&sandbox, "<r><row><a>1</a></row></r>", &[]);
+    let flags = [
+        "--table",
+        "db.t",
+        "--resolve-choice",
+        "make_cols",
+        "--sample-rows",
+        "1",
+        "--on-drift",
+        "fail",
+    ];
+    let new = "<r><row><a>1</a></row><row><b>x</b></row></r>";
+    check_refused(&sandbox, new, &flags, 1, "`b` (not in the sample) is new");
+    let other = "<r><row><a>1</a></row><row><a>x</a></row></r>";
+    check_refused(&sandbox, other, &flags, 1, "the first `x` in");
+    check(
+        &sandbox,
+        "SELECT count(*) AS n FROM db.t",
+        &json!([{"n": 1}]),
+    );
+}
+
+#[test]
+fn rows_without_columns_do_not_vanish() {
+    let sandbox = Sandbox::new();
+    let empty = "<r><row a='1'/><row a='2'/></r>";
+    for target in [["--table", "db.t"], ["--out", "out"]] {
+        let flags = [&target[..], &["--exclude-attributes"]].concat();
+        check_refused(
+            &sandbox,
+            empty,
+            &flags,
+            1,
+            "2 rows found, with nothing in them",
+        );
+    }
+    let none = ["--table", "db.t"];
+    check_refused(&sandbox, "<r/>", &none, 0, "no row was found");
+    let query = sandbox.run(&["sql", "SELECT * FROM db.t"]);
+    assert!(query.starts_with("exit 2"), "{query}");
+    // Where there are columns already, they are null.
+    load(&sandbox, "<r><row><a>1</a></row></r>", &[]);
+    load(&sandbox, "<r><row/><row/></r>", &[]);
+    check(
+        &sandbox,
+        "SELECT count(*) AS n FROM db.t",
+        &json!([{"n": 3}]),
+    );
+}
+
+#[test]
+fn less_than_was_to_be_read_replaces_nothing() {
+    let sandbox = Sandbox::new();
+    let rows = "<r><row><a>1</a></row></r>";
+    sandbox.write("rows.xml", rows.as_bytes());
+    let convert = [
+        "xml",
+        "convert",
+        "rows.xml",
+        "--row-tag",
+        "row",
+        "--out",
+        "out",
+    ];
+    sandbox.json(&convert);
+    let flags = ["--out", "out", "--if-exists", "replace"];
+    let cut = "<r><row><a>2</a></row>";
+    check_refused(&sandbox, cut, &flags, 1, "nothing is replaced: ");
+    check_refused(
+        &sandbox,
+        "<r/>",
+        &flags,
+        1,
+        "nothing is replaced: no row was found",
+    );
+    check(&sandbox, "SELECT a FROM 'out'", &json!([{"a": 1}]));
+    // Where nothing is there, what can be read is written.
+    let elsewhere = ["--out", "new", "--if-exists", "replace"];
+    check_refused(&sandbox, cut, &elsewhere, 1, "between rows not well-formed");
+    check(&sandbox, "SELECT a FROM 'new'", &json!([{"a": 2}]));
+}
+
+#[test]
+fn names_that_lead_elsewhere_or_nowhere_are_refused() {
+    let sandbox = Sandbox::new();
+    let document = "<r><row><a>1</a></row></r>";
+    for name in ["../up", "a/b", "", "..", " "] {
+        let flags = ["--out", "out", "--relationalize", name];
+        check_refused(&sandbox, document, &flags, 2, "the name of a table");
+    }
+    let nameless = ["--out", "out", "--value-tag", ""];
+    check_refused(&sandbox, document, &nameless, 2, "the name of a column");
+    sandbox.write("file", b"x");
+    check_refused(&sandbox, document, &["--out", "file"], 2, "file is a file");
+    sandbox.write("s.ddl", b"a INT, s STRUCT<b: INT, B: STRING>");
+    let schema = ["--out", "out", "--schema", "s.ddl"];
+    check_refused(&sandbox, document, &schema, 2, "columns `s.b` and `s.B`");
+}
+
+#[test]
+fn an_element_called_like_the_column_of_bad_rows_keeps_its_values() {
+    let sandbox = Sandbox::new();
+    load(
+        &sandbox,
+        "<r><row><_corrupt_record>5</_corrupt_record></row></r>",
+        &[],
+    );
+    let bad = "<r><row><_corrupt_record>6</_corrupt_record></row><row><x></row></r>";
+    sandbox.write("rows.xml", bad.as_bytes());
+    let convert = [
+        "xml",
+        "convert",
+        "rows.xml",
+        "--row-tag",
+        "row",
+        "--table",
+        "db.t",
+    ];
+    assert_eq!(sandbox.json_with_code(&convert).0, 1);
+    check(
+        &sandbox,
+        "SELECT _corrupt_record_2 AS e, _corrupt_record AS c FROM db.t ORDER BY 1",
+        &json!([
+            {"e": 5, "c": null},
+            {"e": 6, "c": null},
+            {"e": null, "c": "<row><x></row>"},
+        ]),
+    );
+    let fail = ["--table", "db.u", "--on-drift", "fail"];
+    sandbox.write("rows.xml", b"<r><row><a>1</a></row></r>");
+    sandbox.json(&[
+        "xml",
+        "convert",
+        "rows.xml",
+        "--row-tag",
+        "row",
+        "--table",
+        "db.u",
+    ]);
+    check_refused(
+        &sandbox,
+        "<r><row><x></row></r>",
+        &fail,
+        1,
+        "1 row malformed",
     );
 }

@@ -10,6 +10,8 @@ use crate::status::ExitStatus;
 pub(crate) struct Refusal {
     pub(crate) message: String,
     pub(crate) hint: String,
+    /// Whether what was read is the problem, or how it was asked for.
+    pub(crate) status: ExitStatus,
 }
 
 impl Failure for Refusal {
@@ -36,9 +38,14 @@ pub(crate) fn describe(error: &anyhow::Error) -> (String, Option<String>) {
 
 /// How a run ended that ended with this error: what it read may be the problem, and not how it was told to.
 pub(crate) fn status(error: &anyhow::Error) -> ExitStatus {
+    if let Some(refusal) = error.downcast_ref::<Refusal>() {
+        return refusal.status;
+    }
     let in_data = |cause: &(dyn std::error::Error + 'static)| {
-        let error = cause.downcast_ref::<calve::xml::Error>();
-        error.is_some_and(calve::xml::Error::is_in_data)
+        let rows = cause.downcast_ref::<calve::xml::Error>();
+        let table = cause.downcast_ref::<calve::migrate::Error>();
+        rows.is_some_and(calve::xml::Error::is_in_data)
+            || matches!(table, Some(calve::migrate::Error::SchemaWouldChange { .. }))
     };
     if error.chain().any(in_data) {
         ExitStatus::Problem

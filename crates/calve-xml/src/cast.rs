@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray, StructArray, new_null_array};
+use arrow::compute::kernels::cmp::distinct;
 use arrow::compute::kernels::zip::zip;
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options, is_not_null, nullif};
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit, TimestampMicrosecondType};
 
 use crate::json_text::json_strings;
+use crate::schema::evolve::{find_by_name, name};
 use crate::schema::types::UTC;
 use crate::{Error, Result};
 
@@ -28,15 +30,24 @@ fn arrow(source: arrow::error::ArrowError, column: &str) -> Error {
 fn refused(from: &DataType, to: &DataType, column: &str) -> Error {
     Error::Column {
         column: column.to_owned(),
-        problem: format!("`{from}` cannot be cast to `{to}`"),
+        problem: format!("{} cannot be cast to {}", name(from), name(to)),
     }
+}
+
+/// What becomes of a number that another type holds only in part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// It is rounded, or cut, as Spark does it.
+    Rounds,
+    /// It is null, and counted.
+    Nulls,
 }
 
 /// Casts as Spark does: values that do not fit become null (and are counted), numbers with too many
 /// decimal places are rounded to a decimal's and cut to an integer's, white space around text that is
 /// to become something else is dropped, and empty text is null, an integer is a timestamp in seconds and the other way round, and what
 /// has parts becomes a string as JSON. Other numbers are no dates and times, nor are these numbers.
-pub(crate) fn cast(array: &ArrayRef, to: &DataType, column: &str) -> Result<Cast> {
+pub(crate) fn cast(array: &ArrayRef, to: &DataType, column: &str, loss: Loss) -> Result<Cast> {
     let from = array.data_type();
     if from == to {
         return Ok(Cast {
@@ -54,12 +65,14 @@ pub(crate) fn cast(array: &ArrayRef, to: &DataType, column: &str) -> Result<Cast
             failed: 0,
         }),
         (DataType::Struct(_), DataType::Struct(fields)) => {
-            cast_struct(array.as_struct(), fields, column)
+            cast_struct(array.as_struct(), fields, column, loss)
         }
-        (DataType::List(_), DataType::List(element)) => cast_list(array.as_list(), element, column),
+        (DataType::List(_), DataType::List(element)) => {
+            cast_list(array.as_list(), element, column, loss)
+        }
         // A single value is a list of one.
         (_, DataType::List(element)) => {
-            let inner = cast(array, element.data_type(), column)?;
+            let inner = cast(array, element.data_type(), column, loss)?;
             let list = list_of_one(&inner.array, element);
             Ok(Cast {
                 array: Arc::new(list),
@@ -97,8 +110,25 @@ pub(crate) fn cast(array: &ArrayRef, to: &DataType, column: &str) -> Result<Cast
             let trimmed: ArrayRef = Arc::new(trimmed);
             counted(&trimmed, scalar(&trimmed, to, column)?)
         }
-        _ => counted(array, scalar(array, to, column)?),
+        _ => {
+            let cast = scalar(array, to, column)?;
+            match loss {
+                Loss::Rounds => counted(array, cast),
+                Loss::Nulls => counted(array, whole(array, cast, column)?),
+            }
+        }
     }
+}
+
+/// The values of a cast without those that are others than before.
+fn whole(before: &ArrayRef, after: ArrayRef, column: &str) -> Result<ArrayRef> {
+    let is_text = *after.data_type() == DataType::Utf8;
+    if is_text || !can_cast_types(after.data_type(), before.data_type()) {
+        return Ok(after);
+    }
+    let back = scalar(&after, before.data_type(), column)?;
+    let changed = distinct(&back, before).map_err(|it| arrow(it, column))?;
+    nullif(&after, &changed).map_err(|it| arrow(it, column))
 }
 
 fn is_number(data_type: &DataType) -> bool {
@@ -145,11 +175,11 @@ fn scalar(array: &ArrayRef, to: &DataType, column: &str) -> Result<ArrayRef> {
     cast_with_options(array.as_ref(), to, &options).map_err(|it| arrow(it, column))
 }
 
-fn cast_struct(array: &StructArray, fields: &Fields, column: &str) -> Result<Cast> {
+fn cast_struct(array: &StructArray, fields: &Fields, column: &str, loss: Loss) -> Result<Cast> {
     let lost = array
         .fields()
         .iter()
-        .find(|it| fields.iter().all(|field| field.name() != it.name()));
+        .find(|it| find_by_name(fields, it.name()).is_none());
     if let Some(lost) = lost {
         return Err(Error::Column {
             column: format!("{column}.{}", lost.name()),
@@ -159,11 +189,11 @@ fn cast_struct(array: &StructArray, fields: &Fields, column: &str) -> Result<Cas
     let mut failed = 0;
     let columns = fields
         .iter()
-        .map(|field| match array.column_by_name(field.name()) {
+        .map(|field| match child_of(array, fields, field.name()) {
             None => Ok(new_null_array(field.data_type(), array.len())),
             Some(child) => {
                 let name = format!("{column}.{}", field.name());
-                let inner = cast(child, field.data_type(), &name)?;
+                let inner = cast(child, field.data_type(), &name, loss)?;
                 failed += inner.failed;
                 Ok(inner.array)
             }
@@ -177,8 +207,19 @@ fn cast_struct(array: &StructArray, fields: &Fields, column: &str) -> Result<Cas
     })
 }
 
-fn cast_list(array: &ListArray, element: &Arc<Field>, column: &str) -> Result<Cast> {
-    let inner = cast(array.values(), element.data_type(), column)?;
+/// The child that becomes the field of a name: the one of the same name, or one whose name differs by case only
+/// and which becomes no other.
+fn child_of<'a>(array: &'a StructArray, fields: &Fields, name: &str) -> Option<&'a ArrayRef> {
+    if let Some(child) = array.column_by_name(name) {
+        return Some(child);
+    }
+    let becomes = |it: &Field| find_by_name(fields, it.name()).is_some_and(|to| to.name() == name);
+    let at = array.fields().iter().position(|it| becomes(it))?;
+    Some(array.column(at))
+}
+
+fn cast_list(array: &ListArray, element: &Arc<Field>, column: &str, loss: Loss) -> Result<Cast> {
+    let inner = cast(array.values(), element.data_type(), column, loss)?;
     let list = ListArray::try_new(
         Arc::clone(element),
         array.offsets().clone(),
@@ -218,19 +259,39 @@ pub(crate) fn visible_columns(array: &StructArray, column: &str) -> Result<Vec<A
 }
 
 /// The values of a choice in one type: of the alternatives, at most one of which is set in a row.
-pub(crate) fn cast_choice(array: &StructArray, to: &DataType, column: &str) -> Result<Cast> {
+pub(crate) fn cast_choice(
+    array: &StructArray,
+    to: &DataType,
+    column: &str,
+    loss: Loss,
+) -> Result<Cast> {
     let mut merged = new_null_array(to, array.len());
     let mut failed = 0;
+    let mut refusal = None;
+    let mut is_possible = false;
     for alternative in visible_columns(array, column)? {
-        let inner = cast(&alternative, to, column)?;
+        let inner = match cast(&alternative, to, column, loss) {
+            Ok(inner) => inner,
+            // One type that can be cast is enough; the values of the others are null.
+            Err(error @ Error::Column { .. }) => {
+                refusal = refusal.or(Some(error));
+                failed += (alternative.len() - alternative.logical_null_count()) as u64;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        is_possible = true;
         failed += inner.failed;
         let mask = is_not_null(inner.array.as_ref()).map_err(|it| arrow(it, column))?;
         merged = zip(&mask, &inner.array, &merged).map_err(|it| arrow(it, column))?;
     }
-    Ok(Cast {
-        array: merged,
-        failed,
-    })
+    match refusal {
+        Some(error) if !is_possible => Err(error),
+        _ => Ok(Cast {
+            array: merged,
+            failed,
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -245,10 +306,10 @@ mod tests {
     fn numbers_are_timestamps_in_seconds_and_nothing_else_of_time() {
         let seconds: ArrayRef = Arc::new(Int64Array::from(vec![Some(90), None]));
         let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
-        let timestamps = cast(&seconds, &micros, "a").unwrap();
+        let timestamps = cast(&seconds, &micros, "a", Loss::Rounds).unwrap();
         let values = timestamps.array.as_primitive::<TimestampMicrosecondType>();
         assert_eq!((values.value(0), timestamps.failed), (90_000_000, 0));
-        let back = cast(&timestamps.array, &DataType::Int64, "a").unwrap();
+        let back = cast(&timestamps.array, &DataType::Int64, "a", Loss::Rounds).unwrap();
         assert_eq!(back.array.as_primitive::<Int64Type>().value(0), 90);
 
         let instant: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![0]));
@@ -259,7 +320,7 @@ mod tests {
             (&instant, "decimal(20,6)"),
             (&instant, "boolean"),
         ] {
-            let refused = cast(array, &parse_type(to).unwrap(), "a");
+            let refused = cast(array, &parse_type(to).unwrap(), "a", Loss::Rounds);
             let error = refused.err().expect(to).to_string();
             assert!(error.contains("cannot be cast"), "{error}");
         }

@@ -439,7 +439,9 @@ impl Failure for Error {
                 Some(if *may_widen && !conflicts {
                     "let the schema evolve (--on-drift widen), or change the schema".to_owned()
                 } else {
-                    "change the schema, or keep what does not fit out of the input".to_owned()
+                    "change the schema, keep what does not fit out of the input, or have it kept as JSON \
+                     (--on-drift rescue)"
+                        .to_owned()
                 })
             }
             Self::Path { .. } => Some(

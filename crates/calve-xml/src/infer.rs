@@ -22,7 +22,7 @@ use crate::{Error, Result};
 
 use reader::{InferReader, Sampling, Seen};
 
-pub use resolve::{Choices, MixedTypes, Note};
+pub use resolve::{Choices, MixedTypes, Note, renamed};
 
 /// What was inferred.
 #[derive(Debug, Clone)]

@@ -9,6 +9,9 @@
 //! - Glue's own `Mapping` objects: `{"FromPath": ["year"], "ToKey": "made", "ToType": "int"}`, with
 //!   `Dropped`, and all of them below `"Mapping"`.
 //!
+//! A source is the name of an element or attribute, or that of its column where clashes of names made another of it; case
+//! counts only where it tells columns apart.
+//!
 //! The source type is what the console believed of the column. It is not held against scalars, which are
 //! cast from what they are; a tuple that takes a struct for a scalar is refused. A target type without
 //! parts (`array`, `struct`, `map`) keeps the column as it is.
@@ -20,11 +23,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
 
-use crate::cast::{cast, cast_choice, visible_columns};
+use crate::cast::{Loss, cast, cast_choice, visible_columns};
 use crate::field_path::Step;
 use crate::schema::choice::{CHOICE, XML_NAME, alternatives, type_name};
+use crate::schema::evolve::find_by_name;
 use crate::schema::types::Typed;
 use crate::{Error, FieldPath, Result};
 use tree::Node;
@@ -74,6 +78,9 @@ pub struct Report {
 pub struct Mapping {
     entries: Vec<Entry>,
     missing_as_null: bool,
+    /// Whether sources are called as their columns are, and not as the elements in them.
+    by_column: bool,
+    loss: Loss,
 }
 
 impl Mapping {
@@ -104,6 +111,8 @@ impl Mapping {
         Ok(Self {
             entries,
             missing_as_null: false,
+            by_column: false,
+            loss: Loss::Rounds,
         })
     }
 
@@ -116,17 +125,22 @@ impl Mapping {
     }
 
     /// Gives columns the names, the order and the types of a schema. What the source lacks is null; what
-    /// the schema lacks is dropped.
+    /// the schema lacks is dropped. Numbers are not rounded: what a type does not hold is null, and counted.
     pub fn to_schema(schema: &Schema) -> Self {
         let entry = |field: &FieldRef| Entry {
             source: FieldPath::root().field(field.name()),
             source_kind: None,
             target: FieldPath::root().field(field.name()),
-            target_type: Some(field.data_type().clone().into()),
+            target_type: Some(Typed {
+                data_type: field.data_type().clone(),
+                metadata: field.metadata().clone(),
+            }),
         };
         Self {
             entries: schema.fields().iter().map(entry).collect(),
             missing_as_null: true,
+            by_column: true,
+            loss: Loss::Nulls,
         }
     }
 
@@ -168,7 +182,7 @@ impl Mapping {
         let mut root = Node::default();
         for entry in &self.entries {
             let (field, array) = self.source(batch, entry, report)?;
-            let (field, array) = convert(entry, &field, array, report)?;
+            let (field, array) = convert((entry, self.loss), &field, array, report)?;
             let names: Vec<&str> = entry.target.names().collect();
             root.insert(&names, field, array);
         }
@@ -224,7 +238,7 @@ impl Mapping {
             let inherited = found
                 .as_ref()
                 .is_some_and(|(parent, _)| parent.is_nullable());
-            let Some(at) = fields.iter().position(|field| field.name() == name) else {
+            let Some(at) = self.position(&fields, name) else {
                 return self.missing(entry, batch.num_rows(), report);
             };
             let nullable = inherited || fields[at].is_nullable();
@@ -232,6 +246,17 @@ impl Mapping {
             found = Some((Arc::new(field), Arc::clone(&arrays[at])));
         }
         found.ok_or_else(|| fail("names no column"))
+    }
+
+    /// The column of a name: the one that holds the element of that name, whatever it is called; else the one
+    /// that is called so; else one whose name differs by case only.
+    fn position(&self, fields: &Fields, name: &str) -> Option<usize> {
+        let holds = |it: &FieldRef| it.metadata().get(XML_NAME).unwrap_or(it.name()) == name;
+        let by_element = fields.iter().position(holds).filter(|_| !self.by_column);
+        by_element.or_else(|| {
+            let found = find_by_name(fields, name)?;
+            fields.iter().position(|it| it.name() == found.name())
+        })
     }
 
     fn missing(
@@ -264,7 +289,7 @@ fn folded(path: &FieldPath) -> Vec<String> {
 
 /// The column in its target's type.
 fn convert(
-    entry: &Entry,
+    (entry, loss): (&Entry, Loss),
     field: &FieldRef,
     array: ArrayRef,
     report: &mut Report,
@@ -290,9 +315,9 @@ fn convert(
     metadata.remove(CHOICE);
     metadata.extend(target.metadata.clone());
     let cast = if is_choice {
-        cast_choice(array.as_struct(), &target.data_type, &source)?
+        cast_choice(array.as_struct(), &target.data_type, &source, loss)?
     } else {
-        cast(&array, &target.data_type, &source)?
+        cast(&array, &target.data_type, &source, loss)?
     };
     if cast.failed > 0 {
         *report.nulled.entry(entry.target.to_string()).or_default() += cast.failed;

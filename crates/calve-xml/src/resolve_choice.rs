@@ -10,6 +10,7 @@
 //! | `make_struct` | `a: struct<long: long, string: string>` |
 //! | `match_catalog` | `cast` to the type that the column has in a table of the catalog |
 //!
+//! `cast` rounds numbers as Spark does; what would be rounded to match a catalog is null, and counted.
 //! `cast` changes columns that are no choice as well. In lists (`items[]`), where a column cannot become
 //! two, `make_cols` is refused.
 
@@ -24,7 +25,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 
-use crate::cast::{cast, cast_choice, visible_columns};
+use crate::cast::{Loss, cast, cast_choice, visible_columns};
 use crate::field_path::Step;
 use crate::infer::Choices;
 use crate::schema::choice::{CHOICE, alternatives, type_name};
@@ -250,18 +251,20 @@ impl<'a> Walk<'a> {
         let Some(action) = self.action(field, path) else {
             return Ok(vec![self.parts(field, array, path)?]);
         };
-        let matched;
+        let (matched, loss);
         let action = if *action == Action::MatchCatalog {
             matched = Action::Cast(self.catalog_type(path)?);
+            loss = Loss::Nulls;
             &matched
         } else {
+            loss = Loss::Rounds;
             action
         };
         if alternatives(field).is_none() {
             let Action::Cast(to) = action else {
                 return Ok(vec![self.parts(field, array, path)?]);
             };
-            let cast = cast(array, to, &path.to_string())?;
+            let cast = cast(array, to, &path.to_string(), loss)?;
             self.count(path, cast.failed);
             // A cast may fail in a later batch, and the schema must not change then.
             let field = field.clone().with_data_type(to.clone()).with_nullable(true);
@@ -273,7 +276,7 @@ impl<'a> Walk<'a> {
         let choice = array.as_struct();
         let resolved = match action {
             Action::Cast(to) => {
-                let cast = cast_choice(choice, to, &path.to_string())?;
+                let cast = cast_choice(choice, to, &path.to_string(), loss)?;
                 self.count(path, cast.failed);
                 vec![(field.with_data_type(to.clone()), cast.array)]
             }

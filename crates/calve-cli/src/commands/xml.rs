@@ -3,6 +3,7 @@
 //! Reading and converting is work for threads that wait: each command hands it to one of its own, which
 //! has a pool for the rest.
 
+mod columns;
 mod contract;
 mod convert;
 mod entry;

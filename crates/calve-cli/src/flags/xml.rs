@@ -202,7 +202,7 @@ pub(crate) struct XmlConvertFlags {
     /// The size at which a row group is closed [default: 24MiB]
     #[arg(long, value_name = "SIZE", conflicts_with = "table")]
     pub(crate) row_group_size: Option<String>,
-    /// The size at which a file is closed and the next one begins
+    /// About the size at which a file is closed and the next one begins: files end between pieces of 1 MiB of XML
     #[arg(long, value_name = "SIZE", conflicts_with = "table")]
     pub(crate) file_size: Option<String>,
     /// The most files that are open at one time, with `--out` and `--partition-by` [default: 64]

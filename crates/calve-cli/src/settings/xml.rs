@@ -106,6 +106,11 @@ impl XmlSettings {
         let inputs = inputs.iter().map(|text| settings.location(text));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
         let defaults = XmlOptions::new(row_tag.ok_or(Error::NoRowTag)?);
+        check_name("--value-tag", flags.value_tag.as_deref())?;
+        check_name(
+            "--corrupt-record-column",
+            flags.corrupt_record_column.as_deref(),
+        )?;
         let limits = limits(&flags)?;
         let options = XmlOptions {
             attribute_prefix: flags
@@ -240,6 +245,12 @@ fn refuse_useless(flags: &XmlConvertFlags, has_entry: bool) -> Result<(), Error>
     if is_given && !is_compared {
         refuse_guesses(&flags.xml.reading.inference)?;
     }
+    if flags.xsd.is_some() && flags.on_drift == Some(OnDriftFlag::Widen) {
+        return Err(Error::Useless {
+            flag: "--on-drift widen",
+            reason: "rows that are not as the XML Schema says are bad rows, whatever columns there are",
+        });
+    }
     if flags.on_drift.is_some() && !is_given && flags.table.is_none() {
         return Err(Error::Useless {
             flag: "--on-drift",
@@ -268,7 +279,7 @@ fn target(flags: &mut XmlConvertFlags, settings: &Settings) -> Result<XmlTarget,
         |place: &str, text: &Option<String>| text.as_deref().map(|it| bytes(place, it)).transpose();
     Ok(XmlTarget::Files {
         out: settings.location(flags.out.as_deref().unwrap_or_default())?,
-        relationalize: flags.relationalize.take(),
+        relationalize: flags.relationalize.take().map(table_name).transpose()?,
         codec: match flags.compression {
             Some(CompressionFlag::Snappy) => Codec::Snappy,
             Some(CompressionFlag::None) => Codec::None,
@@ -286,6 +297,32 @@ fn target(flags: &mut XmlConvertFlags, settings: &Settings) -> Result<XmlTarget,
             Some(IfExistsFlag::Replace) => IfExists::Replace,
             Some(IfExistsFlag::Fail) | None => IfExists::Fail,
         },
+    })
+}
+
+/// Refuses a column without a name.
+fn check_name(place: &str, name: Option<&str>) -> Result<(), Error> {
+    if name != Some("") {
+        return Ok(());
+    }
+    Err(Error::Value {
+        place: place.to_owned(),
+        text: String::new(),
+        expected: "the name of a column",
+    })
+}
+
+/// The name of the first flat table, which is that of its folder.
+fn table_name(text: String) -> Result<String, Error> {
+    let is_folder =
+        !text.contains(['/', '\\']) && !text.trim().is_empty() && text != "." && text != "..";
+    if is_folder {
+        return Ok(text);
+    }
+    Err(Error::Value {
+        place: "--relationalize".to_owned(),
+        text,
+        expected: "the name of a table, which is that of its folder",
     })
 }
 

@@ -130,11 +130,47 @@ pub(super) fn resolve(
         notes: Vec::new(),
     };
     let text = shape.node(Shape::ROOT).text;
-    let corrupt = has_bad_rows.then_some(options.corrupt_record_column.as_str());
-    let fields = resolver.fields(Shape::ROOT, text, corrupt, "");
+    let corrupt = Corrupt {
+        column: &options.corrupt_record_column,
+        is_wanted: has_bad_rows,
+    };
+    let fields = resolver.fields(Shape::ROOT, text, Some(corrupt), "");
     let mut notes = resolver.notes;
     notes.sort_by_cached_key(ToString::to_string);
     (Schema::new(fields), notes)
+}
+
+/// Notes on the columns of a schema that are called otherwise than the elements in them.
+pub fn renamed(schema: &Schema) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let mut levels = vec![(schema.fields(), String::new())];
+    while let Some((fields, path)) = levels.pop() {
+        for field in fields {
+            let column = join(&path, field.name());
+            if let Some(xml_name) = field.metadata().get(XML_NAME) {
+                notes.push(Note::Renamed {
+                    column: column.clone(),
+                    xml_name: xml_name.clone(),
+                });
+            }
+            let mut inner = field.data_type();
+            while let DataType::List(element) = inner {
+                inner = element.data_type();
+            }
+            if let DataType::Struct(children) = inner {
+                levels.push((children, column));
+            }
+        }
+    }
+    notes.sort_by_cached_key(ToString::to_string);
+    notes
+}
+
+/// The column for the text of bad rows.
+#[derive(Debug, Clone, Copy)]
+struct Corrupt<'a> {
+    column: &'a str,
+    is_wanted: bool,
 }
 
 struct Resolver<'s> {
@@ -148,14 +184,23 @@ struct Resolver<'s> {
 
 impl Resolver<'_> {
     /// The fields of a struct, by name. `text` is what else goes to the value tag.
-    fn fields(&mut self, node: usize, text: Scalar, corrupt: Option<&str>, path: &str) -> Fields {
+    fn fields(
+        &mut self,
+        node: usize,
+        text: Scalar,
+        corrupt: Option<Corrupt<'_>>,
+        path: &str,
+    ) -> Fields {
         let mut seen: Vec<&shape::Field> = self.shape.node(node).fields.iter().collect();
         seen.sort_by(|a, b| a.name.cmp(&b.name));
         let has_value_tag = seen.iter().any(|field| *field.name == *self.value_tag);
-        let mut names: Vec<&str> = seen.iter().map(|field| &*field.name).collect();
+        let names: Vec<&str> = seen.iter().map(|field| &*field.name).collect();
         let adds_value_tag = text.has_values() && !has_value_tag;
-        // Columns that the reader itself makes keep their names.
+        // Columns that the reader itself makes keep their names; one may be wanted in a later run.
+        let is_taken = |corrupt: &Corrupt<'_>| corrupt.is_wanted || names.contains(&corrupt.column);
         let reserved: Vec<&str> = corrupt
+            .filter(is_taken)
+            .map(|corrupt| corrupt.column)
             .into_iter()
             .chain(adds_value_tag.then_some(self.value_tag))
             .collect();
@@ -190,9 +235,8 @@ impl Resolver<'_> {
             }
             fields.push(made.into());
         }
-        names.clear();
-        if let Some(corrupt) = corrupt {
-            fields.push(Field::new(corrupt, DataType::Utf8, true).into());
+        if let Some(corrupt) = corrupt.filter(|it| it.is_wanted) {
+            fields.push(Field::new(corrupt.column, DataType::Utf8, true).into());
         }
         if adds_value_tag {
             let typed = self.values(text, &join(path, self.value_tag));

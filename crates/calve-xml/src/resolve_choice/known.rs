@@ -7,63 +7,22 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
 use super::{Action, ResolveChoice};
 use crate::FieldPath;
 use crate::schema::choice::{CHOICE, alternatives, choice_field, type_name};
-use crate::schema::evolve::holds;
+use crate::schema::evolve::{Evolve, holds};
+use crate::schema::typed;
 
 impl ResolveChoice {
     /// The schema of rows that become columns of `table`, which earlier rows were resolved into: a column that
     /// is of one type in these rows is the choice that it was before (`v_long` and `v_string`, or `v` as a
-    /// struct of `long` and `string`), for all runs to make the same columns of it.
+    /// struct of `long` and `string`), for all runs to make the same columns of it. `schema` is
+    /// [aligned](Evolve::aligned) with the table; `evolve` aligns what is inside of choices.
     #[must_use]
-    pub fn with_known(&self, schema: &Schema, table: &Schema) -> Schema {
-        let fields = self.known_fields(schema.fields(), table.fields(), &FieldPath::root());
+    pub fn with_known(&self, schema: &Schema, table: &Schema, evolve: &Evolve) -> Schema {
+        let known = Known {
+            choices: self,
+            evolve,
+        };
+        let fields = known.fields(schema.fields(), table.fields(), &FieldPath::root());
         Schema::new_with_metadata(fields, schema.metadata().clone())
-    }
-
-    fn known_fields(&self, fields: &Fields, table: &Fields, path: &FieldPath) -> Fields {
-        let known = |field: &FieldRef| -> FieldRef {
-            let path = path.field(field.name());
-            let before = match self.known_action(&path) {
-                Some(Action::MakeCols) => columns_of(field.name(), table),
-                Some(Action::MakeStruct) => {
-                    let column = table.iter().find(|it| it.name() == field.name());
-                    column.map_or_else(Vec::new, |it| children_of(it.data_type()))
-                }
-                _ => Vec::new(),
-            };
-            if !before.is_empty() && may_be_alternative(field.data_type()) {
-                return Arc::new(with_alternatives(field, &before));
-            }
-            let column = table.iter().find(|it| it.name() == field.name());
-            match column {
-                Some(column) => Arc::new(self.known_parts(field, column.data_type(), &path)),
-                None => Arc::clone(field),
-            }
-        };
-        fields.iter().map(known).collect()
-    }
-
-    /// A column with what is known of the choices inside it.
-    fn known_parts(&self, field: &Field, table: &DataType, path: &FieldPath) -> Field {
-        let data_type = match (field.data_type(), table) {
-            (DataType::Struct(fields), DataType::Struct(of)) if alternatives(field).is_none() => {
-                DataType::Struct(self.known_fields(fields, of, path))
-            }
-            (DataType::List(item), DataType::List(of)) => {
-                let path = path.element();
-                let before = match self.known_action(&path) {
-                    Some(Action::MakeStruct) => children_of(of.data_type()),
-                    _ => Vec::new(),
-                };
-                let item = if !before.is_empty() && may_be_alternative(item.data_type()) {
-                    with_alternatives(item, &before)
-                } else {
-                    self.known_parts(item, of.data_type(), &path)
-                };
-                DataType::List(Arc::new(item))
-            }
-            (other, _) => other.clone(),
-        };
-        field.clone().with_data_type(data_type)
     }
 
     /// What is done with the column if it is a choice.
@@ -76,6 +35,101 @@ impl ResolveChoice {
             .find(|(spec, _)| named(spec))
             .map(|(_, action)| action);
         found.or(self.all.as_ref())
+    }
+}
+
+struct Known<'a> {
+    choices: &'a ResolveChoice,
+    evolve: &'a Evolve,
+}
+
+impl Known<'_> {
+    fn fields(&self, fields: &Fields, table: &Fields, path: &FieldPath) -> Fields {
+        let known = |field: &FieldRef| -> FieldRef {
+            let path = path.field(field.name());
+            let before = match self.choices.known_action(&path) {
+                Some(Action::MakeCols) => columns_of(field.name(), table),
+                Some(Action::MakeStruct) => {
+                    let column = table.iter().find(|it| it.name() == field.name());
+                    column.map_or_else(Vec::new, |it| children_of(it.data_type()))
+                }
+                _ => Vec::new(),
+            };
+            if !before.is_empty() && may_be_alternative(field.data_type()) {
+                return Arc::new(self.with_alternatives(field, &before, &path));
+            }
+            let column = table.iter().find(|it| it.name() == field.name());
+            match column {
+                Some(column) => Arc::new(self.parts(field, column.data_type(), &path)),
+                None => Arc::clone(field),
+            }
+        };
+        fields.iter().map(known).collect()
+    }
+
+    /// A column with what is known of the choices inside it.
+    fn parts(&self, field: &Field, table: &DataType, path: &FieldPath) -> Field {
+        let data_type = match (field.data_type(), table) {
+            (DataType::Struct(fields), DataType::Struct(of)) if alternatives(field).is_none() => {
+                DataType::Struct(self.fields(fields, of, path))
+            }
+            (DataType::List(item), DataType::List(of)) => {
+                let path = path.element();
+                let before = match self.choices.known_action(&path) {
+                    Some(Action::MakeStruct) => children_of(of.data_type()),
+                    _ => Vec::new(),
+                };
+                let item = if !before.is_empty() && may_be_alternative(item.data_type()) {
+                    self.with_alternatives(item, &before, &path)
+                } else {
+                    self.parts(item, of.data_type(), &path)
+                };
+                DataType::List(Arc::new(item))
+            }
+            (other, _) => other.clone(),
+        };
+        field.clone().with_data_type(data_type)
+    }
+
+    /// The column as a choice of its own types and those that it had before.
+    fn with_alternatives(&self, field: &Field, before: &[DataType], path: &FieldPath) -> Field {
+        let mut types: Vec<DataType> = match alternatives(field) {
+            Some(children) => children.iter().map(|it| it.data_type().clone()).collect(),
+            None if *field.data_type() == DataType::Null => Vec::new(),
+            None => vec![field.data_type().clone()],
+        };
+        types.retain(|own| {
+            let is_held = |other| holds(other, own) && !own.is_nested();
+            !before.iter().any(is_held)
+        });
+        for other in before {
+            match types
+                .iter_mut()
+                .find(|it| type_name(it) == type_name(other))
+            {
+                Some(own) => *own = self.structure(own, other, path),
+                None => types.push(other.clone()),
+            }
+        }
+        let choice = choice_field(field.name(), &types);
+        let mut metadata = field.metadata().clone();
+        metadata.insert(CHOICE.to_owned(), "true".to_owned());
+        choice.with_metadata(metadata)
+    }
+
+    /// An alternative with children, as it was before.
+    fn structure(&self, own: &DataType, before: &DataType, path: &FieldPath) -> DataType {
+        let field = Field::new("", own.clone(), true);
+        match (self.evolve.aligned_type(&field, before), before) {
+            (DataType::Struct(fields), DataType::Struct(of)) => {
+                let path = match self.choices.known_action(path) {
+                    Some(Action::MakeStruct) => path.field(type_name(before)),
+                    _ => path.clone(),
+                };
+                typed(&DataType::Struct(self.fields(&fields, of, &path)), before)
+            }
+            (other, _) => other,
+        }
     }
 }
 
@@ -110,26 +164,4 @@ fn children_of(data_type: &DataType) -> Vec<DataType> {
         }
         _ => Vec::new(),
     }
-}
-
-/// The column as a choice of its own types and others.
-fn with_alternatives(field: &Field, others: &[DataType]) -> Field {
-    let mut types: Vec<DataType> = match alternatives(field) {
-        Some(children) => children.iter().map(|it| it.data_type().clone()).collect(),
-        None if *field.data_type() == DataType::Null => Vec::new(),
-        None => vec![field.data_type().clone()],
-    };
-    types.retain(|own| {
-        let is_held = |other| holds(other, own) && !matches!(own, DataType::Struct(_));
-        !others.iter().any(is_held)
-    });
-    for other in others {
-        if types.iter().all(|it| type_name(it) != type_name(other)) {
-            types.push(other.clone());
-        }
-    }
-    let choice = choice_field(field.name(), &types);
-    let mut metadata = field.metadata().clone();
-    metadata.insert(CHOICE.to_owned(), "true".to_owned());
-    choice.with_metadata(metadata)
 }

@@ -10,6 +10,7 @@
 //! again with the same data changes nothing.
 
 mod aligned;
+mod pairs;
 mod types;
 mod values;
 
@@ -23,8 +24,11 @@ use super::choice::{XML_NAME, alternatives, choice_field};
 use super::settled;
 use super::types::map_entries;
 use crate::{Error, FieldPath, Result};
-pub(crate) use types::holds;
+pub(crate) use aligned::find_by_name;
+pub use aligned::{called_like, differs_by_case};
+use pairs::pairs;
 use types::{Fit, fit};
+pub(crate) use types::{holds, name};
 
 /// The default name of the column that takes what the schema has no place for.
 pub const DEFAULT_RESCUED_DATA_COLUMN: &str = "_rescued_data";
@@ -95,8 +99,8 @@ pub enum Drift {
         contract: String,
         /// How many values.
         count: u64,
-        /// The first of them, and where it is.
-        first: String,
+        /// The first of them, and where it is, where that is known.
+        first: Option<String>,
     },
 }
 
@@ -129,10 +133,13 @@ impl fmt::Display for Drift {
                 contract,
                 count,
                 first,
-            } => write!(
-                f,
-                "`{column}` has values that are no {contract} ({count}), the first {first}"
-            ),
+            } => {
+                write!(f, "`{column}` has values that are no {contract} ({count})")?;
+                match first {
+                    Some(first) => write!(f, ", the first {first}"),
+                    None => Ok(()),
+                }
+            }
         }
     }
 }
@@ -158,6 +165,7 @@ pub struct Evolve {
     rescued_data_column: String,
     value_tag: String,
     adds_null: bool,
+    by_name: bool,
 }
 
 impl Evolve {
@@ -169,6 +177,7 @@ impl Evolve {
             rescued_data_column: DEFAULT_RESCUED_DATA_COLUMN.to_owned(),
             value_tag: "_VALUE".to_owned(),
             adds_null: false,
+            by_name: false,
         }
     }
 
@@ -199,6 +208,23 @@ impl Evolve {
     pub fn with_adds_null(mut self, adds_null: bool) -> Self {
         self.adds_null = adds_null;
         self
+    }
+
+    /// Sets whether columns are compared by their own names, as where they were mapped, and not by those of the
+    /// elements that they hold. Default: no.
+    #[must_use]
+    pub fn with_by_name(mut self, by_name: bool) -> Self {
+        self.by_name = by_name;
+        self
+    }
+
+    /// The name by which a column of the data is one of the contract.
+    fn key<'f>(&self, field: &'f Field) -> &'f str {
+        if self.by_name {
+            field.name()
+        } else {
+            xml_name(field)
+        }
     }
 
     /// Decides by which schema data with the schema `observed` is read under the contract. Columns of type null
@@ -278,19 +304,21 @@ impl Walk<'_> {
 
     /// The fields that hold both.
     fn fields(&mut self, contract: &Fields, observed: &Fields, path: &FieldPath) -> Fields {
-        let mut fields: Vec<FieldRef> = contract
-            .iter()
-            .map(|field| {
-                let path = path.field(field.name());
-                let found = observed.iter().find(|it| xml_name(it) == xml_name(field));
-                Arc::new(match found {
-                    Some(found) => self.field(field, found, &path),
-                    None => self.absent(field, &path),
-                })
-            })
-            .collect();
-        for found in observed {
-            let is_known = contract.iter().any(|it| xml_name(it) == xml_name(found));
+        let options = self.options;
+        let pairs = pairs(contract, observed, |field| options.key(field));
+        let mut is_known = vec![false; observed.len()];
+        let mut fields: Vec<FieldRef> = Vec::with_capacity(contract.len());
+        for (field, pair) in contract.iter().zip(pairs) {
+            let path = path.field(field.name());
+            fields.push(Arc::new(match pair {
+                Some(at) => {
+                    is_known[at] = true;
+                    self.field(field, &observed[at], &path)
+                }
+                None => self.absent(field, &path),
+            }));
+        }
+        for (found, is_known) in observed.iter().zip(is_known) {
             // Without a column of its own, an element goes into one whose name differs by case only.
             let has_kin = |fields: &Fields| {
                 let name = xml_name(found).to_lowercase();
@@ -301,7 +329,7 @@ impl Walk<'_> {
                     .any(|it| xml_name(it) != xml_name(found))
             };
             let stays_out = found.data_type() == &DataType::Null
-                && !self.options.adds_null
+                && !options.adds_null
                 && !has_kin(contract)
                 && !has_kin(observed);
             if is_known || stays_out {
@@ -309,8 +337,8 @@ impl Walk<'_> {
             }
             let found = &settled(found);
             let drift = Drift::Added {
-                column: path.field(xml_name(found)).to_string(),
-                data_type: types::name(found.data_type()),
+                column: path.field(options.key(found)).to_string(),
+                data_type: name(found.data_type()),
             };
             self.report(drift, &path.field(found.name()));
             if self.options.on_drift == OnDrift::Widen {
@@ -391,24 +419,24 @@ impl Walk<'_> {
             Fit::Unless => {
                 self.unproven.push(Drift::Conflict {
                     column: path.to_string(),
-                    contract: types::name(ours),
-                    found: types::name(theirs),
+                    contract: name(ours),
+                    found: name(theirs),
                 });
                 ours.clone()
             }
             Fit::Perhaps(wider) if !widens => {
                 self.unproven.push(Drift::Widened {
                     column: path.to_string(),
-                    from: types::name(ours),
-                    to: types::name(&wider),
+                    from: name(ours),
+                    to: name(&wider),
                 });
                 ours.clone()
             }
             Fit::Perhaps(wider) | Fit::Widen(wider) => {
                 let drift = Drift::Widened {
                     column: path.to_string(),
-                    from: types::name(ours),
-                    to: types::name(&wider),
+                    from: name(ours),
+                    to: name(&wider),
                 };
                 self.report(drift, path);
                 if widens { wider } else { ours.clone() }
@@ -420,8 +448,8 @@ impl Walk<'_> {
     fn conflict(&mut self, contract: &Field, observed: &Field, path: &FieldPath) -> DataType {
         let drift = Drift::Conflict {
             column: path.to_string(),
-            contract: types::name(contract.data_type()),
-            found: types::name(observed.data_type()),
+            contract: name(contract.data_type()),
+            found: name(observed.data_type()),
         };
         self.report(drift, path);
         contract.data_type().clone()

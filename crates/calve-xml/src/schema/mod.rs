@@ -91,7 +91,8 @@ fn typed_fields(fields: &Fields, table: &Fields) -> Fields {
     fields.iter().map(typed).collect()
 }
 
-fn typed(data_type: &DataType, table: &DataType) -> DataType {
+/// The type, with those of another for type null inside of it.
+pub(crate) fn typed(data_type: &DataType, table: &DataType) -> DataType {
     match (data_type, table) {
         (DataType::Null, _) => table.clone(),
         (DataType::Struct(fields), DataType::Struct(of)) => {

@@ -181,7 +181,7 @@ fn load(
         None => inferred.schema,
     };
     if let (Some(choices), Some(table)) = (choices, table) {
-        read = choices.with_known(&evolve.aligned(&read, table), table);
+        read = choices.with_known(&evolve.aligned(&read, table), table, &evolve);
         read = typed_where_null(&read, table);
     }
     let columns = match choices {
@@ -190,7 +190,7 @@ fn load(
     };
     let evolved = match table {
         None => (columns, Vec::new()),
-        Some(table) => match evolve.plan(table, &columns) {
+        Some(table) => match evolve.with_by_name(choices.is_some()).plan(table, &columns) {
             Ok(evolution) => (evolution.schema, evolution.drift),
             Err(Error::Drift { .. }) => return Ok(None),
             Err(error) => return Err(error),

@@ -7,7 +7,7 @@ use calve::arrow::array::RecordBatch;
 use calve::arrow::datatypes::Schema;
 use calve::base::units;
 use calve::catalog::Catalog;
-use calve::migrate::{ingest, register_hive};
+use calve::migrate::{PartitionBy, ingest, register_hive};
 use calve::storage::BlockingWriters;
 use calve::xml::XmlOptions;
 use calve::xml::convert::{self, Convert};
@@ -20,6 +20,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
+use super::columns::check_values;
 use super::contract::contract;
 use super::entry::from_entry;
 use super::existing;
@@ -98,6 +99,9 @@ pub(crate) async fn convert(
     if let Some(layout) = &layout {
         existing::check(&documents.storage, layout).await?;
     }
+    if contract.is_some() {
+        note_unused(context, &settings.target);
+    }
     match_catalog(&mut settings, entry.as_ref().or(contract.as_ref()))?;
     if let (Some(schema), SchemaSettings::Inferred) = (entry, &settings.schema) {
         settings.schema = SchemaSettings::Entry(schema);
@@ -120,6 +124,8 @@ pub(crate) async fn convert(
     let job = Job::new(context, settings, documents, rows, pool)?;
     let outcome = match catalog {
         _ if context.settings.dry_run => job.plan()?,
+        // Without rows there are no columns that a table could have.
+        Some(_) if job.shape.schema().fields().is_empty() => job.into_nothing().await?,
         Some(catalog) => Box::pin(job.into_table(context, catalog)).await?,
         None => {
             let layout = layout.context("the rows go into a table")?;
@@ -127,6 +133,29 @@ pub(crate) async fn convert(
         }
     };
     finish(context, &outcome)
+}
+
+/// Tells what only a new table takes.
+fn note_unused(context: &Context, target: &XmlTarget) {
+    let XmlTarget::Table {
+        partition_by,
+        location,
+        properties,
+        ..
+    } = target
+    else {
+        return;
+    };
+    for (flag, is_given) in [
+        ("--partition-by", *partition_by != PartitionBy::default()),
+        ("--location", location.is_some()),
+        ("--property", !properties.is_empty()),
+    ] {
+        if is_given {
+            let note = format!("the table is there already: {flag} is for a new one");
+            context.printer.note(&note);
+        }
+    }
 }
 
 /// Prints the outcome.
@@ -140,7 +169,8 @@ fn finish(context: &Context, outcome: &Outcome) -> anyhow::Result<ExitStatus> {
     for note in &outcome.notes {
         context.printer.note(note);
     }
-    let is_whole = outcome.dry_run || faults::warn(context, outcome.faults, outcome.rows);
+    let is_whole = outcome.dry_run
+        || faults::warn(context, outcome.faults, outcome.rows + outcome.dropped_rows);
     if outcome.rejected_rows > 0 {
         let rows = counted(outcome.rejected_rows, "row");
         let message = format!("{rows} malformed, not valid or of other types than the schema's");
@@ -299,6 +329,13 @@ impl Job {
         .await?;
         match converted {
             Ok((mut outcome, job)) => {
+                if let Err(refusal) =
+                    existing::check_replaced(&storage, &layout, outcome.rows, &outcome.first_faults)
+                        .await
+                {
+                    writers.abort().await?;
+                    return Err(refusal);
+                }
                 let new = writers.finish().await?.into_iter().collect();
                 if layout.if_exists == IfExists::Replace {
                     let replaced = existing::delete_others(&storage, &layout, &new).await?;
@@ -316,6 +353,11 @@ impl Job {
                 Err(cause) => Err(cause.into()),
             },
         }
+    }
+
+    /// Reads documents without rows, for what is wrong with them.
+    async fn into_nothing(self) -> anyhow::Result<Outcome> {
+        tokio::task::spawn_blocking(move || self.run(|_, _| Ok(()))).await?
     }
 
     async fn into_table(
@@ -350,6 +392,9 @@ impl Job {
             }
             // The stream's error only repeats what the thread knows better.
             (Err(error), Err(calve::migrate::Error::Rows { .. })) => Err(error),
+            (_, Err(error @ calve::migrate::Error::Table(calve::table::Error::Data(_)))) => {
+                Err(anyhow::Error::new(error).context("the rows do not fit the table"))
+            }
             (_, Err(error)) => Err(error.into()),
             (Err(error), Ok(_)) => Err(error),
         }
@@ -374,6 +419,7 @@ impl Job {
         });
         self.documents.finished();
         let report = report?;
+        check_values(&self.settings, &self.rows, &report, nulled.in_table())?;
         let rejects = report.first_rejects.iter();
         Ok(Outcome {
             rows: report.rows,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use calve::base::Location;
+use calve::base::{Location, Scheme};
 use calve::storage::Storage;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, future, stream};
@@ -10,6 +10,7 @@ use futures::{StreamExt, TryStreamExt, future, stream};
 use super::files::{Layout, PARQUET};
 use crate::failure::Refusal;
 use crate::settings::IfExists;
+use crate::status::ExitStatus;
 
 /// How many files are deleted together.
 const DELETED_AT_ONCE: usize = 64;
@@ -19,6 +20,15 @@ const DELETED_AT_ONCE: usize = 64;
 /// # Errors
 /// When there are some, or the store fails.
 pub(super) async fn check(storage: &Storage, layout: &Layout) -> anyhow::Result<()> {
+    let is_file = !layout.is_one_file() && layout.out.scheme() == Scheme::File;
+    if is_file && storage.head(&layout.out).await?.is_some() {
+        return Err(Refusal {
+            message: format!("{} is a file", layout.out),
+            hint: "name a folder, or a file that ends in `.parquet`".to_owned(),
+            status: ExitStatus::Failed,
+        }
+        .into());
+    }
     match layout.if_exists {
         IfExists::Replace => return Ok(()),
         IfExists::Append => return check_append(layout),
@@ -38,6 +48,36 @@ pub(super) async fn check(storage: &Storage, layout: &Layout) -> anyhow::Result<
             "write elsewhere, or give `--if-exists replace` to delete what is there once all rows are \
              written{others}"
         ),
+        status: ExitStatus::Failed,
+    }
+    .into())
+}
+
+/// Refuses to replace files by less than was to be read: no rows at all, or what is left of damaged documents.
+///
+/// # Errors
+/// When there are files that would be replaced, or the store fails.
+pub(super) async fn check_replaced(
+    storage: &Storage,
+    layout: &Layout,
+    rows: u64,
+    faults: &[String],
+) -> anyhow::Result<()> {
+    let problem = match faults {
+        _ if layout.if_exists != IfExists::Replace => return Ok(()),
+        [] if rows > 0 => return Ok(()),
+        [] => "no row was found",
+        [first, ..] => first,
+    };
+    if files(storage, layout).await?.try_next().await?.is_none() {
+        return Ok(());
+    }
+    Err(Refusal {
+        message: format!("nothing is replaced: {problem}"),
+        hint: "look at the documents, and whether --row-tag is the name or the path of the rows' element; or \
+               write elsewhere"
+            .to_owned(),
+        status: ExitStatus::Problem,
     }
     .into())
 }
@@ -54,6 +94,7 @@ fn check_append(layout: &Layout) -> anyhow::Result<()> {
     Err(Refusal {
         message: format!("--if-exists append: {problem}"),
         hint: "write elsewhere, or give `--if-exists replace`".to_owned(),
+        status: ExitStatus::Failed,
     }
     .into())
 }

@@ -71,7 +71,11 @@ pub(crate) async fn infer_rows(context: &Context, settings: XmlSettings) -> anyh
     for note in &inferred.notes {
         context.printer.note(&note.to_string());
     }
-    let is_whole = faults::warn(context, inferred.reading.faults, inferred.rows);
+    let is_whole = faults::warn(
+        context,
+        inferred.reading.faults,
+        inferred.rows + inferred.reading.rejected_rows,
+    );
     Ok(Found {
         is_whole: is_whole && inferred.reading.rejected_rows == 0,
         schema: resolved(settings.choices.as_ref(), &inferred)?,
@@ -137,7 +141,11 @@ pub(crate) async fn infer(context: &Context, flags: XmlInferFlags) -> anyhow::Re
     for note in &outcome.notes {
         context.printer.note(note);
     }
-    let is_whole = faults::warn(context, outcome.faults, outcome.rows);
+    let is_whole = faults::warn(
+        context,
+        outcome.faults,
+        outcome.rows + outcome.rejected_rows,
+    );
     Ok(if is_whole && outcome.rejected_rows == 0 {
         ExitStatus::Done
     } else {

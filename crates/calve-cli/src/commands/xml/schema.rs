@@ -1,23 +1,25 @@
 //! The schema that rows are read by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Context as _;
-use calve::arrow::array::RecordBatch;
-use calve::arrow::datatypes::Schema;
+use calve::arrow::datatypes::{DataType, Fields, Schema};
+use calve::xml::FieldPath;
 use calve::xml::convert::Report;
-use calve::xml::infer::Inferred;
-use calve::xml::mapping::{self, Mapping};
+use calve::xml::infer::{Inferred, Note, renamed};
+use calve::xml::options::Mode;
 use calve::xml::schema::evolve::{Drift, Evolve, OnDrift};
 use calve::xml::schema::glue_json::to_glue_json;
 use calve::xml::schema::spark_json::to_spark_json;
 use calve::xml::schema::xsd::{ColumnOptions, RowValidator, SchemaRequest, Xsd};
-use calve::xml::schema::{has_choice, parse_schema, text_where_null_if, typed_where_null};
+use calve::xml::schema::{has_choice, parse_schema};
 
-use super::shape;
+use super::columns::columns_of;
+use crate::failure::Refusal;
 use crate::settings::{SchemaSettings, XmlConvertSettings};
+use crate::status::ExitStatus;
+use crate::text_table::counted;
 
 /// The schema that rows are read by, and what it was made of.
 #[derive(Debug)]
@@ -34,7 +36,7 @@ pub(super) struct RowSchema {
 }
 
 impl RowSchema {
-    fn plain(schema: Schema, notes: Vec<String>) -> Self {
+    pub(super) fn plain(schema: Schema, notes: Vec<String>) -> Self {
         Self {
             schema,
             table: None,
@@ -66,10 +68,15 @@ pub(super) fn decide(
 ) -> anyhow::Result<RowSchema> {
     let (given, validator) = given(settings)?;
     check_choices(settings, given.as_ref())?;
+    if let Some(given) = &given {
+        check_names(given.fields(), &FieldPath::root())?;
+    }
     let rows = match (given, table, settings.on_drift) {
         (None, None, _) => {
             let inferred = survey.infer()?;
-            RowSchema::plain(inferred.schema.clone(), notes(&inferred))
+            check_columns(&inferred)?;
+            let notes = inferred.notes.iter().map(ToString::to_string).collect();
+            RowSchema::plain(inferred.schema, notes)
         }
         // Without a word about drift, a given schema says which columns are wanted; and where what does
         // not fit is kept, nothing needs to be known of it beforehand.
@@ -82,7 +89,7 @@ pub(super) fn decide(
         (None, Some(table), on_drift) => {
             let on_drift = on_drift.unwrap_or(OnDrift::Widen);
             if settings.xml.choices.is_some() || settings.mapping.is_some() {
-                become_columns(settings, &table, on_drift, survey)?
+                columns_of(settings, &table, on_drift, survey)?
             } else {
                 read_by(settings, &table, on_drift, survey)?
             }
@@ -100,6 +107,7 @@ fn read_by(
 ) -> anyhow::Result<RowSchema> {
     let evolve = evolve(settings, on_drift);
     let inferred = survey.infer()?;
+    check_malformed(settings, &inferred, contract, on_drift)?;
     let mut evolution = evolve.plan(contract, &inferred.observed)?;
     let xml = &settings.xml;
     if !evolution.unproven.is_empty() || xml.is_sampled || xml.has_types {
@@ -112,78 +120,25 @@ fn read_by(
         };
         evolution = evolve.plan_values(evolution, &report.misfits, &unknown)?;
     }
+    let notes = notes(&inferred, &evolution.schema, contract);
     Ok(RowSchema {
         drift: evolution.drift,
-        ..RowSchema::plain(evolution.schema, notes(&inferred))
+        ..RowSchema::plain(evolution.schema, notes)
     })
 }
 
-/// Rows that become the columns of a table only after choices were resolved and columns mapped.
-fn become_columns(
-    settings: &XmlConvertSettings,
-    table: &Schema,
-    on_drift: OnDrift,
-    survey: &impl Survey,
-) -> anyhow::Result<RowSchema> {
-    let inferred = survey.infer()?;
-    let mut notes = notes(&inferred);
-    let mut read = inferred.observed;
-    let evolve = evolve(settings, on_drift).with_adds_null(true);
-    // A mapping gives columns other names and types; without one, they are the table's.
-    let is_table = settings.mapping.is_none();
-    if is_table {
-        read = evolve.aligned(&read, table);
-    }
-    if let Some(choices) = &settings.xml.choices {
-        read = choices.with_known(&read, table);
-    }
-    if is_table {
-        read = typed_where_null(&read, table);
-    }
-    let mapping = shape::mapping(settings, true)?;
-    let shaped = |read: &Schema, report: &mut mapping::Report| -> calve::xml::Result<Schema> {
-        let columns = match &settings.xml.choices {
-            Some(choices) => choices.plan(read)?,
-            None => read.clone(),
-        };
-        let Some(mapping) = &mapping else {
-            return Ok(columns);
-        };
-        let empty = RecordBatch::new_empty(Arc::new(columns));
-        let mapped = mapping.apply(&empty, report)?;
-        Ok(mapped.schema().as_ref().clone())
-    };
-    let mut report = mapping::Report::default();
-    let columns = shaped(&read, &mut report)?;
-    let missing = |it: &String| format!("no row has `{it}`: what is mapped from it is null");
-    notes.extend(report.missing.iter().map(missing));
-    let evolution = evolve.plan(table, &columns)?;
-    // Whether single values fit can only be told before they are cast.
-    if on_drift == OnDrift::Fail && !evolution.unproven.is_empty() {
-        return Err(calve::xml::Error::Drift {
-            drift: evolution.unproven,
-            may_widen: true,
-        }
-        .into());
-    }
-    let last = Mapping::to_schema(&evolution.schema);
-    let read = text_where_null_if(&read, |read| {
-        let columns = shaped(read, &mut mapping::Report::default());
-        columns.and_then(|columns| last.plan(&columns)).is_ok()
-    });
-    Ok(RowSchema {
-        table: Some(evolution.schema),
-        drift: evolution.drift,
-        ..RowSchema::plain(read, notes)
-    })
-}
-
-fn evolve(settings: &XmlConvertSettings, on_drift: OnDrift) -> Evolve {
+pub(super) fn evolve(settings: &XmlConvertSettings, on_drift: OnDrift) -> Evolve {
     Evolve::new(on_drift).with_value_tag(settings.xml.options.value_tag.clone())
 }
 
-fn notes(inferred: &Inferred) -> Vec<String> {
-    inferred.notes.iter().map(ToString::to_string).collect()
+/// What the user should know, where columns are called as `schema` says, which has grown from `contract`.
+pub(super) fn notes(inferred: &Inferred, schema: &Schema, contract: &Schema) -> Vec<String> {
+    let is_renamed = |note: &&Note| matches!(note, Note::Renamed { .. });
+    let others = inferred.notes.iter().filter(|note| !is_renamed(note));
+    let before = renamed(contract);
+    let new = renamed(schema);
+    let new = new.iter().filter(|note| !before.contains(note));
+    others.chain(new).map(ToString::to_string).collect()
 }
 
 /// The schema that the user gave, and what rows are validated against.
@@ -219,6 +174,73 @@ fn check_choices(settings: &XmlConvertSettings, given: Option<&Schema>) -> anyho
         ),
         _ => Ok(()),
     }
+}
+
+/// Checks that no two columns have names that engines do not tell apart.
+fn check_names(fields: &Fields, path: &FieldPath) -> anyhow::Result<()> {
+    let mut names = HashMap::new();
+    for field in fields {
+        if let Some(other) = names.insert(field.name().to_lowercase(), field.name()) {
+            anyhow::bail!(
+                "the schema has columns `{}` and `{}`, which engines do not tell apart: give one of them another name",
+                path.field(other),
+                path.field(field.name()),
+            );
+        }
+        let mut inner = field.data_type();
+        while let DataType::List(element) = inner {
+            inner = element.data_type();
+        }
+        if let DataType::Struct(children) = inner {
+            check_names(children, &path.field(field.name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks that rows have a column at all: without one, nobody could count them.
+fn check_columns(inferred: &Inferred) -> anyhow::Result<()> {
+    if inferred.rows == 0 || !inferred.schema.fields().is_empty() {
+        return Ok(());
+    }
+    Err(Refusal {
+        message: format!(
+            "{} found, with nothing in them that could be a column",
+            counted(inferred.rows, "row")
+        ),
+        hint: "leave out --exclude-attributes, choose another element by --row-tag, or give a --schema"
+            .to_owned(),
+        status: ExitStatus::Problem,
+    }
+    .into())
+}
+
+/// Checks that malformed rows have a place, where no column may be added for them.
+pub(super) fn check_malformed(
+    settings: &XmlConvertSettings,
+    inferred: &Inferred,
+    contract: &Schema,
+    on_drift: OnDrift,
+) -> anyhow::Result<()> {
+    let options = &settings.xml.options;
+    let column = &options.corrupt_record_column;
+    let rows = inferred.reading.rejected_rows;
+    let has_place = options.mode != Mode::Permissive || contract.field_with_name(column).is_ok();
+    if rows == 0 || on_drift != OnDrift::Fail || has_place {
+        return Ok(());
+    }
+    Err(Refusal {
+        message: format!(
+            "{} malformed, and there is no column `{column}` for their text",
+            counted(rows, "row")
+        ),
+        hint:
+            "let the column be added (--on-drift widen), or drop such rows (--mode dropmalformed); \
+               --mode failfast tells the place of the first one"
+                .to_owned(),
+        status: ExitStatus::Problem,
+    }
+    .into())
 }
 
 /// Checks that rows can be read by a table's columns.

@@ -16,7 +16,9 @@ use crate::settings::XmlConvertSettings;
 #[derive(Debug)]
 pub(super) struct Shape {
     choices: Option<ResolveChoice>,
-    mappings: Vec<Mapping>,
+    mapping: Option<Mapping>,
+    /// Brings the columns into those of the table.
+    table: Option<Mapping>,
     schema: SchemaRef,
 }
 
@@ -25,6 +27,7 @@ pub(super) struct Shape {
 pub(super) struct Nulled {
     choices: resolve_choice::Report,
     mapping: mapping::Report,
+    table: mapping::Report,
 }
 
 impl Shape {
@@ -37,27 +40,25 @@ impl Shape {
         rows: &RowSchema,
         read: &SchemaRef,
     ) -> anyhow::Result<Self> {
-        let mut shape = Self {
-            choices: settings.xml.choices.clone(),
-            mappings: Vec::new(),
-            schema: Arc::clone(read),
-        };
-        if let Some(choices) = &shape.choices {
-            shape.schema = Arc::new(choices.plan(&shape.schema)?);
+        let mut schema = read.as_ref().clone();
+        let choices = settings.xml.choices.clone();
+        if let Some(choices) = &choices {
+            schema = choices.plan(&schema)?;
         }
-        if let Some(mapping) = mapping(settings, rows.table.is_some())? {
-            shape.push(mapping)?;
+        let mapping = mapping(settings, rows.table.is_some())?;
+        if let Some(mapping) = &mapping {
+            schema = mapping.plan(&schema)?;
         }
-        if let Some(table) = &rows.table {
-            shape.push(Mapping::to_schema(table))?;
+        let table = rows.table.as_ref().map(Mapping::to_schema);
+        if let Some(table) = &table {
+            schema = table.plan(&schema)?;
         }
-        Ok(shape)
-    }
-
-    fn push(&mut self, mapping: Mapping) -> calve::xml::Result<()> {
-        self.schema = Arc::new(mapping.plan(&self.schema)?);
-        self.mappings.push(mapping);
-        Ok(())
+        Ok(Self {
+            choices,
+            mapping,
+            table,
+            schema: Arc::new(schema),
+        })
     }
 
     /// The schema of the batches that go.
@@ -74,14 +75,22 @@ impl Shape {
         if let Some(choices) = &self.choices {
             batch = choices.resolve(&batch, &mut nulled.choices)?;
         }
-        for mapping in &self.mappings {
+        if let Some(mapping) = &self.mapping {
             batch = mapping.apply(&batch, &mut nulled.mapping)?;
+        }
+        if let Some(table) = &self.table {
+            batch = table.apply(&batch, &mut nulled.table)?;
         }
         Ok(batch)
     }
 }
 
 impl Nulled {
+    /// Those that the columns of the table do not hold.
+    pub(super) fn in_table(&self) -> &BTreeMap<String, u64> {
+        &self.table.nulled
+    }
+
     pub(super) fn by_column(self) -> BTreeMap<String, u64> {
         let mut all = self.choices.nulled;
         for (column, count) in self.mapping.nulled {

@@ -21,7 +21,7 @@ pub(super) enum Fit {
 }
 
 /// The type as DDL writes it, shortened where it is long.
-pub(super) fn name(data_type: &DataType) -> String {
+pub(crate) fn name(data_type: &DataType) -> String {
     let text = type_to_ddl(data_type).unwrap_or_else(|_| data_type.to_string());
     match text.char_indices().nth(80) {
         Some((end, _)) => format!("{}…", &text[..end]),

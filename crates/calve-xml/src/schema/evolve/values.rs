@@ -100,7 +100,7 @@ impl Walk<'_> {
                 column,
                 contract: from,
                 count: misfit.count,
-                first: format!("`{}` in {}", misfit.first_text, misfit.first_place),
+                first: Some(format!("`{}` in {}", misfit.first_text, misfit.first_place)),
             });
             return contract.clone();
         };
