@@ -598,6 +598,39 @@ fn columns_of_a_table_round_nothing() {
     assert_eq!(report["nulled"], json!({"a": 2}));
 }
 
+/// Digits, zeros and raw XML are in a column of text as they are in the document, on whichever way they get there.
+#[test]
+fn text_stays_as_it_is_written() {
+    let text = json!([{"zip": "00981", "price": "1.50", "x": "<y>1</y>"}]);
+    let document = "<r><row><zip>00981</zip><price>1.50</price><x><y>1</y></x></row></r>";
+    for flags in [&[][..], &["--resolve-choice", "make_cols"]] {
+        let sandbox = Sandbox::new();
+        load(
+            &sandbox,
+            "<r><row><zip>a</zip><price>b</price><x>c</x></row></r>",
+            &[],
+        );
+        let report = load(
+            &sandbox,
+            document,
+            &[flags, &["--on-drift", "fail"]].concat(),
+        );
+        check_same(&report);
+        check(&sandbox, "SELECT * FROM db.t WHERE zip <> 'a'", &text);
+    }
+    let sandbox = Sandbox::new();
+    let document = "<r><row><zip>00981</zip><price>1.50</price><x><y>07</y></x></row></r>";
+    sandbox.write(
+        "map.json",
+        br#"[["zip", "string", "zip", "string"], ["x.y", "string", "y", "string"]]"#,
+    );
+    for _ in 0..2 {
+        load(&sandbox, document, &["--mapping", "map.json"]);
+    }
+    let row = json!({"zip": "00981", "y": "07"});
+    check(&sandbox, "SELECT * FROM db.t", &json!([row, row]));
+}
+
 #[test]
 fn a_sample_does_not_hide_drift_from_choices() {
     let sandbox = Sandbox::new();

@@ -144,6 +144,44 @@ impl Mapping {
         }
     }
 
+    /// The schema by which rows are read that are mapped then, where their own was inferred: values that become text are read
+    /// as text, so that `007` and `1.50` stay what they are.
+    #[must_use]
+    pub fn with_text(&self, schema: &Schema) -> Schema {
+        let texts = self.entries.iter().filter(|entry| {
+            let target = entry.target_type.as_ref();
+            target.is_some_and(|it| it.data_type == DataType::Utf8)
+        });
+        let mut fields = schema.fields().clone();
+        for entry in texts {
+            let names: Vec<&str> = entry.source.names().collect();
+            if entry.source == entry.source.without_elements() {
+                fields = self.as_text(&fields, &names);
+            }
+        }
+        Schema::new_with_metadata(fields, schema.metadata().clone())
+    }
+
+    fn as_text(&self, fields: &Fields, names: &[&str]) -> Fields {
+        let Some((name, rest)) = names.split_first() else {
+            return fields.clone();
+        };
+        let Some(at) = self.position(fields, name) else {
+            return fields.clone();
+        };
+        let mut fields: Vec<FieldRef> = fields.iter().cloned().collect();
+        let field = fields[at].as_ref().clone();
+        let data_type = match field.data_type() {
+            DataType::Struct(children) if !rest.is_empty() => {
+                DataType::Struct(self.as_text(children, rest))
+            }
+            scalar if rest.is_empty() && !scalar.is_nested() => DataType::Utf8,
+            other => other.clone(),
+        };
+        fields[at] = Arc::new(field.with_data_type(data_type));
+        fields.into()
+    }
+
     /// Keeps a column that no tuple takes as it is, behind the others.
     #[must_use]
     pub fn with_kept(mut self, column: &str) -> Self {

@@ -30,7 +30,7 @@ pub(super) fn columns_of(
     check_malformed(settings, &inferred, table, on_drift)?;
     let mapping = shape::mapping(settings, true)?;
     let evolve = evolve(settings, on_drift).with_adds_null(true);
-    let read = read_by(settings, &inferred, table, &evolve, mapping.is_some());
+    let read = read_by(settings, &inferred, table, &evolve, mapping.as_ref());
     let shaped = |read: &Schema, report: &mut mapping::Report| -> calve::xml::Result<Schema> {
         let columns = match &settings.xml.choices {
             Some(choices) => choices.plan(read)?,
@@ -75,20 +75,20 @@ fn read_by(
     inferred: &Inferred,
     table: &Schema,
     evolve: &Evolve,
-    is_mapped: bool,
+    mapping: Option<&Mapping>,
 ) -> Schema {
     let mut read = inferred.observed.clone();
     // A mapping gives columns other names and types; without one, they are the table's.
-    if !is_mapped {
-        read = evolve.aligned(&read, table);
-    }
+    read = match mapping {
+        Some(mapping) => mapping.with_text(&read),
+        None => evolve.aligned(&read, table),
+    };
     if let Some(choices) = &settings.xml.choices {
         read = choices.with_known(&read, table, evolve);
     }
-    if is_mapped {
-        read
-    } else {
-        typed_where_null(&read, table)
+    match mapping {
+        Some(_) => read,
+        None => typed_where_null(&read, table),
     }
 }
 
@@ -118,20 +118,18 @@ pub(super) fn check_values(
             first: None,
         })
         .collect();
+    drift.extend(report.misfits.iter().map(|(column, misfit)| Drift::Values {
+        column: column.clone(),
+        contract: misfit.expected.clone(),
+        count: misfit.count,
+        first: Some(format!("`{}` in {}", misfit.first_text, misfit.first_place)),
+    }));
     // All rows were inferred from, unless it was a sample.
-    if settings.xml.is_sampled {
-        drift.extend(report.misfits.iter().map(|(column, misfit)| Drift::Values {
+    if settings.xml.is_sampled && settings.on_drift == Some(OnDrift::Fail) {
+        drift.extend(report.unknown.keys().map(|column| Drift::Added {
             column: column.clone(),
-            contract: misfit.expected.clone(),
-            count: misfit.count,
-            first: Some(format!("`{}` in {}", misfit.first_text, misfit.first_place)),
+            data_type: "not in the sample".to_owned(),
         }));
-        if settings.on_drift == Some(OnDrift::Fail) {
-            drift.extend(report.unknown.keys().map(|column| Drift::Added {
-                column: column.clone(),
-                data_type: "not in the sample".to_owned(),
-            }));
-        }
     }
     if drift.is_empty() {
         return Ok(());

@@ -338,7 +338,9 @@ impl Job {
                 }
                 let new = writers.finish().await?.into_iter().collect();
                 if layout.if_exists == IfExists::Replace {
-                    let replaced = existing::delete_others(&storage, &layout, &new).await?;
+                    let replaced = existing::delete_others(&storage, &layout, &new).await.context(
+                        "the new files are written; of the older ones, some could not be deleted",
+                    )?;
                     outcome.replaced_files = replaced;
                 }
                 job.write_schemas()?;

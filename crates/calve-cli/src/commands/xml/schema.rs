@@ -16,6 +16,7 @@ use calve::xml::schema::xsd::{ColumnOptions, RowValidator, SchemaRequest, Xsd};
 use calve::xml::schema::{has_choice, parse_schema};
 
 use super::columns::columns_of;
+use super::shape;
 use crate::failure::Refusal;
 use crate::settings::{SchemaSettings, XmlConvertSettings};
 use crate::status::ExitStatus;
@@ -76,7 +77,11 @@ pub(super) fn decide(
             let inferred = survey.infer()?;
             check_columns(&inferred)?;
             let notes = inferred.notes.iter().map(ToString::to_string).collect();
-            RowSchema::plain(inferred.schema, notes)
+            let schema = match shape::mapping(settings, false)? {
+                Some(mapping) => mapping.with_text(&inferred.schema),
+                None => inferred.schema,
+            };
+            RowSchema::plain(schema, notes)
         }
         // Without a word about drift, a given schema says which columns are wanted; and where what does
         // not fit is kept, nothing needs to be known of it beforehand.

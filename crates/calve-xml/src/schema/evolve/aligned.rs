@@ -5,16 +5,17 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
 
 use super::pairs::pairs;
-use super::{Evolve, XML_NAME, with_free_name, xml_name};
+use super::{Evolve, XML_NAME, holds, with_free_name, xml_name};
 use crate::FieldPath;
-use crate::schema::choice::CHOICE;
+use crate::schema::choice::{CHOICE, alternatives};
 use crate::schema::types::Typed;
 
 impl Evolve {
     /// The schema by which data is read that goes through other shapes before it is held against the contract:
-    /// with the names that the contract gives to the same elements and attributes, with lists where it has
-    /// lists, and the value tag for text where it has a place for attributes or children beside it. What the
-    /// contract lacks keeps its name, unless the contract has another column of that name.
+    /// with the names that the contract gives to the same elements and attributes, with its types where they hold
+    /// those of the data, with lists where it has lists, and the value tag for text where it has a place for
+    /// attributes or children beside it. What the contract lacks keeps its name, unless the contract has another
+    /// column of that name.
     #[must_use]
     pub fn aligned(&self, observed: &Schema, contract: &Schema) -> Schema {
         let fields = self.aligned_fields(observed.fields(), contract.fields());
@@ -52,6 +53,16 @@ impl Evolve {
     /// The type of an element as that of the contract.
     pub(crate) fn aligned_type(&self, observed: &Field, contract: &DataType) -> DataType {
         match (observed.data_type(), contract) {
+            (mine, _) if alternatives(observed).is_some() => mine.clone(),
+            // What is read as the contract's type keeps its digits; text with children is raw XML.
+            (mine, theirs)
+                if !matches!(mine, DataType::Null | DataType::List(_))
+                    && (*theirs == DataType::Utf8 || holds(theirs, mine)) =>
+            {
+                theirs.clone()
+            }
+            // Children are entries.
+            (DataType::Struct(_), DataType::Map(..)) => contract.clone(),
             (DataType::Struct(mine), DataType::Struct(theirs)) => {
                 DataType::Struct(self.aligned_fields(mine, theirs))
             }
