@@ -144,13 +144,15 @@ impl Mapping {
         }
     }
 
-    /// The schema by which rows are read that are mapped then, where their own was inferred: values that become text are read
-    /// as text, so that `007` and `1.50` stay what they are.
+    /// The schema by which rows are read that are mapped then, where their own was inferred: values that become text
+    /// or decimals are read as text, so that `007` and `1.50` stay what they are, and digits that a double does not
+    /// hold are not lost.
     #[must_use]
     pub fn with_text(&self, schema: &Schema) -> Schema {
         let texts = self.entries.iter().filter(|entry| {
             let target = entry.target_type.as_ref();
-            target.is_some_and(|it| it.data_type == DataType::Utf8)
+            target
+                .is_some_and(|it| matches!(it.data_type, DataType::Utf8 | DataType::Decimal128(..)))
         });
         let mut fields = schema.fields().clone();
         for entry in texts {
@@ -293,7 +295,12 @@ impl Mapping {
         let by_element = fields.iter().position(holds).filter(|_| !self.by_column);
         by_element.or_else(|| {
             let found = find_by_name(fields, name)?;
-            fields.iter().position(|it| it.name() == found.name())
+            // What another tuple names is not meant by this one.
+            let named = found.metadata().get(XML_NAME).unwrap_or(found.name());
+            let others = || self.entries.iter().flat_map(|entry| entry.source.names());
+            let is_taken = named != name && !self.by_column && others().any(|it| it == named);
+            let is_it = |it: &FieldRef| it.name() == found.name() && !is_taken;
+            fields.iter().position(is_it)
         })
     }
 

@@ -92,7 +92,9 @@ fn read_by(
     }
 }
 
-/// What the rows had that the columns of the table do not hold, once all of them were read: the table must not get them then.
+/// What the rows had that their columns do not hold, once all of them were read: nothing must be written of them then. Into
+/// a table whose columns they only became, no value may be lost on the way; with `--on-drift fail`, none at all, and
+/// nothing that no column takes.
 ///
 /// # Errors
 /// When there is something.
@@ -102,33 +104,32 @@ pub(super) fn check_values(
     report: &Report,
     nulled: &BTreeMap<String, u64>,
 ) -> calve::xml::Result<()> {
-    let Some(table) = &rows.table else {
-        return Ok(());
-    };
-    let text = |column: &str| match table.field_with_name(column) {
-        Ok(field) => type_to_ddl(field.data_type()).unwrap_or_default(),
-        Err(_) => String::new(),
-    };
-    let mut drift: Vec<Drift> = nulled
-        .iter()
-        .map(|(column, count)| Drift::Values {
+    let must_fit = settings.on_drift == Some(OnDrift::Fail);
+    let mut drift = Vec::new();
+    if let Some(table) = &rows.table {
+        let text = |column: &str| match table.field_with_name(column) {
+            Ok(field) => type_to_ddl(field.data_type()).unwrap_or_default(),
+            Err(_) => String::new(),
+        };
+        drift.extend(nulled.iter().map(|(column, count)| Drift::Values {
             column: column.clone(),
             contract: text(column.trim_matches('`')),
             count: *count,
             first: None,
-        })
-        .collect();
-    drift.extend(report.misfits.iter().map(|(column, misfit)| Drift::Values {
-        column: column.clone(),
-        contract: misfit.expected.clone(),
-        count: misfit.count,
-        first: Some(format!("`{}` in {}", misfit.first_text, misfit.first_place)),
-    }));
-    // All rows were inferred from, unless it was a sample.
-    if settings.xml.is_sampled && settings.on_drift == Some(OnDrift::Fail) {
-        drift.extend(report.unknown.keys().map(|column| Drift::Added {
+        }));
+    }
+    if must_fit || rows.table.is_some() {
+        drift.extend(report.misfits.iter().map(|(column, misfit)| Drift::Values {
             column: column.clone(),
-            data_type: "not in the sample".to_owned(),
+            contract: misfit.expected.clone(),
+            count: misfit.count,
+            first: Some(format!("`{}` in {}", misfit.first_text, misfit.first_place)),
+        }));
+    }
+    if must_fit {
+        drift.extend(report.unknown.iter().map(|(column, count)| Drift::Added {
+            column: column.clone(),
+            data_type: format!("{count} times, in no column"),
         }));
     }
     if drift.is_empty() {

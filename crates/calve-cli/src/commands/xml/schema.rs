@@ -9,7 +9,7 @@ use calve::xml::FieldPath;
 use calve::xml::convert::Report;
 use calve::xml::infer::{Inferred, Note, renamed};
 use calve::xml::options::Mode;
-use calve::xml::schema::evolve::{Drift, Evolve, OnDrift};
+use calve::xml::schema::evolve::{Drift, Evolve, OnDrift, differs_by_case};
 use calve::xml::schema::glue_json::to_glue_json;
 use calve::xml::schema::spark_json::to_spark_json;
 use calve::xml::schema::xsd::{ColumnOptions, RowValidator, SchemaRequest, Xsd};
@@ -71,6 +71,13 @@ pub(super) fn decide(
     check_choices(settings, given.as_ref())?;
     if let Some(given) = &given {
         check_names(given.fields(), &FieldPath::root())?;
+        let clash = table.as_ref().filter(|_| settings.mapping.is_none());
+        if let Some((column, other)) = clash.and_then(|table| differs_by_case(given, table)) {
+            anyhow::bail!(
+                "the schema has a column `{column}`, and the table has `{other}`, which engines do not tell apart: \
+                 give them one name"
+            );
+        }
     }
     let rows = match (given, table, settings.on_drift) {
         (None, None, _) => {

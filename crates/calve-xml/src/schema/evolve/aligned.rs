@@ -57,7 +57,9 @@ impl Evolve {
             // What is read as the contract's type keeps its digits; text with children is raw XML.
             (mine, theirs)
                 if !matches!(mine, DataType::Null | DataType::List(_))
-                    && (*theirs == DataType::Utf8 || holds(theirs, mine)) =>
+                    && (*theirs == DataType::Utf8
+                        || holds(theirs, mine)
+                        || (mine.is_numeric() && matches!(theirs, DataType::Decimal128(..)))) =>
             {
                 theirs.clone()
             }
